@@ -1,0 +1,1 @@
+"""What an iteration does: one module per service."""

@@ -1,0 +1,1 @@
+"""Control node: plans the load, fans it out, ingests, stores, judges and shows the results."""

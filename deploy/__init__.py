@@ -1,0 +1,1 @@
+"""Put a cloud, or agents, on servers."""

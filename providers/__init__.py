@@ -1,0 +1,1 @@
+"""Hand out servers and take them back."""
