@@ -1,0 +1,453 @@
+"""Stage 5/10 · One record per call, action and iteration: the rows, their columns and the batch that carries them.
+
+Rules: a batch stands alone. Whoever has its header and its body can read it, without any other batch, on any machine;
+that is what makes the stored blob the authority. Numbers are little-endian. The format has a version: new columns go to
+the end of a table under a new version, nothing is reused, and every released version stays readable (golden files).
+
+    header   msgpack array, see `BatchHeader`
+    body     codec(columns ‖ tail)
+             columns   iterations, actions, calls, health, hosts: table after table, each column after column
+             tail      msgpack map {names, errors, request_ids, histograms}
+
+Stamps are nanoseconds on the clock of the agent's life; `start_ns` in the header is the start of the run on the same
+clock, so that (stamp - start_ns) is the run's own time and needs no clock of another machine.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from sys import byteorder
+from typing import Any, NamedTuple, Protocol
+
+import msgpack
+import zstandard
+
+from osbench.common.error import ProtocolError
+from osbench.common.outcome import Outcome
+
+BATCH_VERSION = 1
+CODEC_PLAIN = 0
+CODEC_ZSTD = 1
+
+#: Bounds of one batch: rows of all tables, bytes of the body before compression, bytes of its tail.
+MAX_ROWS = 1_000_000
+MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_NAMES = 65_535
+MAX_TEXT_BYTES = 4_096
+
+#: Flags of a call.
+CALL_RENEWAL = 1  # a sign-in made by OSBench itself, not by the scenario
+CALL_NEW_CONNECTION = 2
+CALL_RESENT = 4  # libcurl sent it again on a new connection
+CALL_WAITING = 8  # a GET that polls for a state
+
+
+class IterationRow(NamedTuple):
+    """One execution of the scenario; `iteration` is its global index.
+
+    `scheduled_ns` is -1 in closed loop, where nothing was scheduled. `error` 0 means none.
+    """
+
+    iteration: int
+    scheduled_ns: int
+    started_ns: int
+    ended_ns: int
+    idle_ns: int
+    outcome: int
+    error: int
+
+
+class ActionRow(NamedTuple):
+    """One atomic action.
+
+    `ordinal` counts the iteration's actions from 0 in order of start; `parent` is that of the action around it or -1.
+    `not_ready_ns` is the last stamp at which a waited-for state was not there yet, -1 if nothing was waited for: the
+    true moment lies in (not_ready_ns, ended_ns].
+    """
+
+    iteration: int
+    ordinal: int
+    parent: int
+    name: int
+    started_ns: int
+    ended_ns: int
+    not_ready_ns: int
+    outcome: int
+
+
+class CallRow(NamedTuple):
+    """One HTTP request, each attempt its own.
+
+    `action` is the ordinal of the action it belongs to, -1 outside any. The phases are microseconds from `started_ns`:
+    until a connection was free, name looked up, connected, TLS done, first byte; 0 where a phase did not happen.
+    """
+
+    iteration: int
+    action: int
+    name: int
+    started_ns: int
+    ended_ns: int
+    outcome: int
+    status: int
+    error: int
+    attempt: int
+    flags: int
+    wait_us: int
+    lookup_us: int
+    connect_us: int
+    tls_us: int
+    first_byte_us: int
+    sent_bytes: int
+    received_bytes: int
+
+
+class HealthRow(NamedTuple):
+    """A worker's own starvation in one second of the run.
+
+    `stamp_ns` ends the second. `stall_ns`: longest time by which the loop woke late. `run_queue_ns`: time spent
+    runnable but not running (/proc/self/schedstat). `gc_ns`: collector pauses. `lag_max_ns`: worst started - scheduled.
+    """
+
+    stamp_ns: int
+    span_ns: int
+    stall_ns: int
+    run_queue_ns: int
+    cpu_ns: int
+    gc_ns: int
+    lag_max_ns: int
+    in_flight: int
+    started: int
+    ended: int
+
+
+class HostRow(NamedTuple):
+    """The load host in one second: per mille of the busiest core and of all, and counters since the row before."""
+
+    stamp_ns: int
+    core_max_permille: int
+    cpu_permille: int
+    memory_permille: int
+    sent_bytes: int
+    received_bytes: int
+    steal_permille: int
+    spool_bytes: int
+
+
+#: Column types of the tables, in the order of the rows' fields: codes of the array module, q 8 bytes, I 4, h/H 2, B 1.
+ITERATION_TYPES = "qqqqqBI"
+ACTION_TYPES = "qhhHqqqB"
+CALL_TYPES = "qhHqqBHIBBIIIIIII"
+HEALTH_TYPES = "qqqqqqqIII"
+HOST_TYPES = "qHHHqqHq"
+
+TABLES: tuple[tuple[str, str, type[Any]], ...] = (
+    ("iterations", ITERATION_TYPES, IterationRow),
+    ("actions", ACTION_TYPES, ActionRow),
+    ("calls", CALL_TYPES, CallRow),
+    ("health", HEALTH_TYPES, HealthRow),
+    ("hosts", HOST_TYPES, HostRow),
+)
+
+
+class CallSink(Protocol):
+    """Where a session puts what it timed; one per iteration, so that the caller needs to know no index."""
+
+    def name_id(self, name: str) -> int:
+        """Intern the route of a call, e.g. `nova GET /servers/{id}`; the same text gives the same number."""
+        ...
+
+    def error_id(self, kind: str, message: str) -> int:
+        """Intern an error; `message` is cut to a bound and holds no secret. Never 0."""
+        ...
+
+    def add_call(
+        self,
+        name: int,
+        started_ns: int,
+        ended_ns: int,
+        outcome: Outcome,
+        status: int,
+        error: int,
+        attempt: int,
+        flags: int,
+        phases_us: tuple[int, int, int, int, int],
+        sent_bytes: int,
+        received_bytes: int,
+        request_id: str | None,
+    ) -> None:
+        """Record one attempt. `phases_us` is wait, lookup, connect, tls, first byte; `request_id` the server's own."""
+        ...
+
+    def next_call(self) -> int:
+        """The ordinal of the iteration's next call, from 0: what the sent request id is made of."""
+        ...
+
+
+class BatchHeader(NamedTuple):
+    """What is known of a batch without opening its body; travels and is stored beside it.
+
+    `worker` 65535 is the agent's supervisor itself, which writes only hosts.
+    """
+
+    version: int
+    run: str
+    agent: str
+    life: int
+    worker: int
+    seq: int
+    start_ns: int
+    first_ns: int
+    last_ns: int
+    iterations: int
+    actions: int
+    calls: int
+    health: int
+    hosts: int
+    codec: int
+    raw_bytes: int
+
+    @property
+    def key(self) -> "BatchKey":
+        return BatchKey(self.run, self.agent, self.life, self.worker, self.seq)
+
+
+class BatchKey(NamedTuple):
+    """What makes a batch unique, in the store and everywhere."""
+
+    run: str
+    agent: str
+    life: int
+    worker: int
+    seq: int
+
+
+SUPERVISOR = 65_535
+HEADER_FIELDS = len(BatchHeader._fields)
+
+
+class CallHistogram(NamedTuple):
+    """Calls of one route, outcome and second of the run, without their rows: what is left when the spool is full.
+
+    `second` counts from the start of the run. `spans` is bucket, count, bucket, count, … of common/histogram.
+    """
+
+    name: int
+    outcome: int
+    second: int
+    sum_us: int
+    min_us: int
+    max_us: int
+    spans: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The rows of one batch before encoding or after decoding, table by table, and the texts they point to.
+
+    names: number to text; errors: number to (kind, message); request_ids: row of `calls` to the server's
+    request id; histograms: calls whose rows were given up for want of space.
+    """
+
+    iterations: Sequence[Sequence[int]] = ()
+    actions: Sequence[Sequence[int]] = ()
+    calls: Sequence[Sequence[int]] = ()
+    health: Sequence[Sequence[int]] = ()
+    hosts: Sequence[Sequence[int]] = ()
+    names: dict[int, str]
+    errors: dict[int, tuple[str, str]]
+    request_ids: dict[int, str]
+    histograms: Sequence[CallHistogram] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchIdentity:
+    """Who writes: the part of a header that stays the same for all batches of a worker in a run."""
+
+    run: str
+    agent: str
+    life: int
+    worker: int
+    start_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """An encoded batch: header, its bytes, body bytes."""
+
+    header: BatchHeader
+    header_bytes: bytes
+    body: bytes
+
+
+def _columns(rows: Sequence[Sequence[int]], types: str) -> Iterable[bytes]:
+    for type_code, column in zip(types, zip(*rows, strict=True), strict=True):
+        numbers = array(type_code, column)
+        if byteorder == "big":
+            numbers.byteswap()
+        yield numbers.tobytes()
+
+
+_compressor = zstandard.ZstdCompressor(level=1)
+
+
+def encode_batch(identity: BatchIdentity, seq: int, rows: Rows) -> Batch:
+    """Encode rows into a batch.
+
+    Args:
+        identity: who writes.
+        seq: the worker's own count of batches, from 1, without holes.
+        rows: the tables; stamps in nanoseconds on the writer's clock.
+
+    Raises:
+        OverflowError: a number does not fit its column; a bug of the recorder, never the cloud's doing.
+    """
+    parts: list[bytes] = []
+    for name, types, _ in TABLES:
+        table = getattr(rows, name)
+        if table:
+            parts.extend(_columns(table, types))
+    texts = {"names": rows.names, "errors": rows.errors, "request_ids": rows.request_ids, "histograms": rows.histograms}
+    parts.append(msgpack.packb(texts, use_bin_type=True))
+    raw = b"".join(parts)
+    stamps = [row[3] for row in rows.iterations] or [row[0] for row in (*rows.health, *rows.hosts)]
+    header = BatchHeader(
+        version=BATCH_VERSION,
+        run=identity.run,
+        agent=identity.agent,
+        life=identity.life,
+        worker=identity.worker,
+        seq=seq,
+        start_ns=identity.start_ns,
+        first_ns=min(stamps, default=identity.start_ns),
+        last_ns=max(stamps, default=identity.start_ns),
+        iterations=len(rows.iterations),
+        actions=len(rows.actions),
+        calls=len(rows.calls),
+        health=len(rows.health),
+        hosts=len(rows.hosts),
+        codec=CODEC_ZSTD,
+        raw_bytes=len(raw),
+    )
+    return Batch(header, msgpack.packb(tuple(header), use_bin_type=True), _compressor.compress(raw))
+
+
+def decode_header(data: bytes) -> BatchHeader:
+    """Read and check a header.
+
+    Raises:
+        ProtocolError: not a header of a version known here, or a number out of its bound.
+    """
+    try:
+        fields = msgpack.unpackb(data, max_array_len=64, max_str_len=256, max_map_len=0, max_bin_len=0, max_ext_len=0)
+    except (ValueError, msgpack.UnpackException) as error:
+        raise ProtocolError(f"batch header is not msgpack: {error}") from error
+    if not isinstance(fields, list) or not fields or fields[0] != BATCH_VERSION:
+        found = fields[0] if isinstance(fields, list) and fields else fields
+        raise ProtocolError(f"batch version {found!r:.40} is not known here; this release reads {BATCH_VERSION}")
+    if len(fields) != HEADER_FIELDS:
+        raise ProtocolError(f"batch header has {len(fields)} fields, version {BATCH_VERSION} has {HEADER_FIELDS}")
+    header = BatchHeader(*fields)
+    texts = (header.run, header.agent)
+    numbers = [field for name, field in header._asdict().items() if name not in ("run", "agent")]
+    if not all(isinstance(text, str) and 0 < len(text) <= 128 for text in texts):
+        raise ProtocolError(f"batch header: run and agent must be 1 to 128 characters, found {texts!r:.200}")
+    if not all(type(number) is int and -(2**63) <= number < 2**63 for number in numbers):
+        raise ProtocolError(f"batch header: a field is not a 64-bit integer: {numbers!r:.200}")
+    counts = (header.iterations, header.actions, header.calls, header.health, header.hosts)
+    if min(counts) < 0 or sum(counts) > MAX_ROWS:
+        raise ProtocolError(f"batch header: {counts} rows, at most {MAX_ROWS} in all are taken")
+    if not 0 <= header.raw_bytes <= MAX_BODY_BYTES or not 0 <= header.worker <= SUPERVISOR or header.seq < 1:
+        raise ProtocolError(f"batch header out of bounds: {tuple(header)!r:.300}")
+    return header
+
+
+def inflate(header: BatchHeader, body: bytes) -> bytes:
+    """The body before compression: columns and tail.
+
+    Raises:
+        ProtocolError: not what the header promises, or larger.
+    """
+    if header.codec == CODEC_PLAIN:
+        raw = body
+    elif header.codec == CODEC_ZSTD:
+        try:
+            raw = zstandard.ZstdDecompressor().decompress(body, max_output_size=header.raw_bytes)
+        except zstandard.ZstdError as error:
+            raise ProtocolError(f"batch {header.key}: body does not inflate: {error}") from error
+    else:
+        raise ProtocolError(f"batch {header.key}: codec {header.codec} is not known here")
+    if len(raw) != header.raw_bytes:
+        raise ProtocolError(f"batch {header.key}: body has {len(raw)} bytes, its header says {header.raw_bytes}")
+    return raw
+
+
+def table_bytes(types: str, rows: int) -> int:
+    """Bytes of a table of so many rows."""
+    return rows * sum(array(code).itemsize for code in types)
+
+
+class Texts(NamedTuple):
+    """The tail of a batch, as in `Rows`."""
+
+    names: dict[int, str]
+    errors: dict[int, tuple[str, str]]
+    request_ids: dict[int, str]
+    histograms: tuple[CallHistogram, ...]
+
+
+def _call_histogram(fields: list[Any]) -> CallHistogram:
+    *numbers, spans = fields
+    if len(spans) % 2 or not all(type(number) is int for number in (*numbers, *spans)):
+        raise ValueError("a histogram is not made of whole numbers in pairs")
+    return CallHistogram(*numbers, spans=tuple(spans))
+
+
+def decode_tail(header: BatchHeader, tail: bytes) -> Texts:
+    """The texts of a batch, checked.
+
+    Raises:
+        ProtocolError: the tail does not fit the format.
+    """
+    try:
+        texts = msgpack.unpackb(
+            tail,
+            strict_map_key=False,
+            max_map_len=MAX_NAMES,
+            max_str_len=MAX_TEXT_BYTES,
+            max_array_len=MAX_ROWS,
+            max_bin_len=MAX_BODY_BYTES,
+            max_ext_len=0,
+        )
+        names = {int(number): str(text) for number, text in texts["names"].items()}
+        errors = {int(number): (str(kind), str(message)) for number, (kind, message) in texts["errors"].items()}
+        request_ids = {int(row): str(text) for row, text in texts["request_ids"].items()}
+        histograms = tuple(_call_histogram(fields) for fields in texts["histograms"])
+    except (ValueError, KeyError, TypeError, AttributeError, msgpack.UnpackException) as error:
+        raise ProtocolError(f"batch {header.key}: tail does not fit version {BATCH_VERSION}: {error!r:.200}") from error
+    return Texts(names, errors, request_ids, histograms)
+
+
+def decode_rows(header: BatchHeader, body: bytes) -> Rows:
+    """All rows of a batch as typed tuples: for exports and tests. Ingest reads the columns as arrays instead.
+
+    Raises:
+        ProtocolError: the body does not fit its header.
+    """
+    raw = inflate(header, body)
+    offset = 0
+    tables: dict[str, Any] = {}
+    for name, types, row_type in TABLES:
+        count = getattr(header, name)
+        columns = []
+        for code in types:
+            column = array(code)
+            size = column.itemsize * count
+            if offset + size > len(raw):
+                raise ProtocolError(f"batch {header.key}: body ends inside table {name}")
+            column.frombytes(raw[offset : offset + size])
+            if byteorder == "big":
+                column.byteswap()
+            columns.append(column)
+            offset += size
+        tables[name] = [row_type(*row) for row in zip(*columns, strict=True)]
+    return Rows(**tables, **decode_tail(header, raw[offset:])._asdict())
