@@ -399,7 +399,7 @@ def _call_histogram(fields: list[Any]) -> CallHistogram:
     *numbers, spans = fields
     if len(spans) % 2 or not all(type(number) is int for number in (*numbers, *spans)):
         raise ValueError("a histogram is not made of whole numbers in pairs")
-    return CallHistogram(*numbers, spans=tuple(spans))
+    return CallHistogram._make((*numbers, tuple(spans)))
 
 
 def decode_tail(header: BatchHeader, tail: bytes) -> Texts:

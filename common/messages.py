@@ -1,0 +1,231 @@
+"""What is said on the control channel, in both directions, as typed values.
+
+Rules: the protocol is level-triggered. `Orders` say what an agent shall be doing and `Report` what it is doing; both
+are absolute, carry all that matters, and may be lost, doubled or come late without harm: an older revision is ignored,
+a newer one replaces what was before. Whoever hears nothing says it again. New fields get defaults; none is reused.
+All stamps are nanoseconds on the clock of the one who says them, unless a field says otherwise.
+"""
+
+import msgspec
+
+from osbench.common.share import Share
+
+#: Spoken here. An agent and a coordinator that differ in it refuse each other, naming both.
+PROTOCOL_VERSION = 1
+
+#: What an agent can be told to do with a run, in the order of a run's life.
+GOALS = ("prepare", "run", "drain", "stop", "forget")
+
+
+class ClockProbe(msgspec.Struct, frozen=True, kw_only=True, tag="clock_probe"):
+    """Agent to coordinator: `sent_ns` on the agent's clock."""
+
+    sent_ns: int
+
+
+class ClockReply(msgspec.Struct, frozen=True, kw_only=True, tag="clock_reply"):
+    """Coordinator to agent: the probe's stamp, and when it came and left by the coordinator's clock (RFC 5905)."""
+
+    probe_sent_ns: int
+    received_ns: int
+    replied_ns: int
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+    """Agent to coordinator, at each connection and every few seconds until welcomed.
+
+    Attributes:
+        agent: its name; life: number of this life of its process, larger than all before.
+        protocol: version spoken; version: release.
+        workers: how many it runs; labels: free words.
+        nofile: limit on open files; cores; memory_bytes.
+        runs: runs it still holds records or work of.
+    """
+
+    agent: str
+    life: int
+    protocol: int
+    version: str
+    workers: int
+    cores: int
+    memory_bytes: int
+    nofile: int
+    labels: tuple[str, ...] = ()
+    runs: tuple[str, ...] = ()
+
+
+class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
+    """Coordinator to agent: taken. After `lease_ns` without a word from the coordinator the agent drains by itself."""
+
+    life: int
+    lease_ns: int
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
+    """Coordinator to agent: not taken, and why, for the agent's log."""
+
+    reason: str
+
+
+class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
+    """Coordinator to agent: the job of a run (common/job.Job, packed): plan, sign-ins, tokens. Holds secrets."""
+
+    run: str
+    revision: int
+    job: bytes
+
+
+class WorkerShares(msgspec.Struct, frozen=True, kw_only=True):
+    """All shares a worker owns or owned in a run, oldest first."""
+
+    worker: int
+    shares: tuple[Share, ...] = ()
+
+
+class Orders(msgspec.Struct, frozen=True, kw_only=True, tag="orders"):
+    """Coordinator to agent: what to do with a run from now on.
+
+    Attributes:
+        revision: grows with each change; the agent ignores orders older than those it has.
+        goal: one of GOALS. `prepare`: get ready. `run`: start at `start_ns` and run the shares. `drain`: start nothing
+            more, let what is in flight end. `stop`: end what is in flight too. `forget`: all is stored, delete it.
+        start_ns: start of the run by the coordinator's clock, which the agent turns into its own by its offset;
+            0 before it is known.
+        shares: by worker.
+    """
+
+    run: str
+    revision: int
+    goal: str
+    start_ns: int = 0
+    shares: tuple[WorkerShares, ...] = ()
+
+
+class ShareProgress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a worker is in one share: ranks 0 … started - 1 were started (or dropped), no other was."""
+
+    epoch: int
+    started: int
+
+
+class LostBatches(msgspec.Struct, frozen=True, kw_only=True):
+    """Batches that were written and are gone from the spool: sequence numbers, iterations in them, and their time.
+
+    `first_ns` and `last_ns` are relative to the start of the run.
+    """
+
+    first_seq: int
+    last_seq: int
+    iterations: int
+    first_ns: int
+    last_ns: int
+
+
+class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One worker in a run.
+
+    Attributes:
+        worker: its number, unique within the agent's life; a replacement has a number of its own.
+        state: preparing, ready, running, draining, ended, died.
+        shares: progress in each share it was given.
+        started, ended, failed, dropped, in_flight: iterations.
+        last_seq: sequence number of the last batch written, 0 for none.
+        iterations_written: iteration records in all batches written, so `ended + dropped` once it has ended.
+        lag_max_ns: worst lag in the last second; stall_ns: longest stall of its loop in the last second.
+        start_error_ns: how late after the intended start it was ready to start, -1 if not yet known.
+        lost: batches gone from its spool.
+        error: why it died or could not be made ready.
+    """
+
+    worker: int
+    state: str
+    shares: tuple[ShareProgress, ...] = ()
+    started: int = 0
+    ended: int = 0
+    failed: int = 0
+    dropped: int = 0
+    in_flight: int = 0
+    last_seq: int = 0
+    iterations_written: int = 0
+    lag_max_ns: int = 0
+    stall_ns: int = 0
+    start_error_ns: int = -1
+    lost: tuple[LostBatches, ...] = ()
+    error: str = ""
+
+
+class RunReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent's part in a run.
+
+    Attributes:
+        revision: of the orders it acts on; 0 if it has none.
+        has_job: the job has come.
+        state: idle, preparing, ready, armed, running, draining, ended, failed.
+        life: of the agent's process whose workers these are: after a restart a run has workers of several lives.
+        workers: those of this life that are or were.
+        unacked: batches in the spool that are not acknowledged yet; spool_bytes: size of the spool.
+        error: why it failed.
+    """
+
+    run: str
+    revision: int
+    has_job: bool
+    state: str
+    workers: tuple[WorkerReport, ...] = ()
+    unacked: int = 0
+    spool_bytes: int = 0
+    error: str = ""
+
+
+class PastWorker(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker of an earlier life of this agent, as its marks and its spool tell after the restart."""
+
+    run: str
+    life: int
+    worker: WorkerReport
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
+    """Agent to coordinator, each second and at once on every change: all there is to know.
+
+    Attributes:
+        sequence: grows by one; the coordinator ignores a report older than one it has of the same life.
+        runs: those of this life. past: workers of earlier lives with records or progress not yet accounted for.
+        offset_ns, offset_error_ns: this agent's clock minus the coordinator's, and the bound of its error, -1 unknown.
+        cpu_permille, memory_permille: of the host.
+    """
+
+    agent: str
+    life: int
+    sequence: int
+    runs: tuple[RunReport, ...] = ()
+    past: tuple[PastWorker, ...] = ()
+    offset_ns: int = 0
+    offset_error_ns: int = -1
+    cpu_permille: int = 0
+    memory_permille: int = 0
+
+
+class Ack(msgspec.Struct, frozen=True, kw_only=True, tag="ack"):
+    """Ingest to agent, on the bulk channel: these batches are committed. `credit`: batches that may be under way."""
+
+    run: str
+    life: int
+    worker: int
+    seqs: tuple[int, ...]
+    credit: int
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag="rejected"):
+    """Ingest to agent, on the bulk channel: this batch cannot be taken, ever, and why. It counts as lost."""
+
+    run: str
+    life: int
+    worker: int
+    seq: int
+    reason: str
+
+
+ToCoordinator = Hello | ClockProbe | Report
+ToAgent = Welcome | Refusal | ClockReply | Prepare | Orders
+ToUplink = Ack | Rejected
