@@ -1,0 +1,101 @@
+"""A worker's marks: how far it is, in a memory-mapped file that outlives it.
+
+Rules: one writer, the worker; readers are its supervisor and the next life of the agent. A rank is marked before its
+iteration starts, so after a kill -9 the started iterations are known exactly: what lies below the mark was started,
+what lies above was not. (After a power cut the file may be old: the kernel writes it back when it likes.)
+
+    word 0        magic and version          word 1   state (STATES)
+    word 2 … 12   counters, see COUNTERS     word 13  shares in use
+    word 16 + 2k  epoch of the k-th share    word 17 + 2k   ranks started in it
+
+All words are 64-bit little-endian.
+"""
+
+import mmap
+import sys
+from pathlib import Path
+
+from osbench.common.error import ProtocolError
+from osbench.common.messages import ShareProgress
+
+MAGIC = 0x4F53424D_00000001
+STATES = ("preparing", "ready", "running", "draining", "ended")
+COUNTERS = (
+    "started",
+    "ended",
+    "failed",
+    "dropped",
+    "in_flight",
+    "last_seq",
+    "iterations_written",
+    "lag_max_ns",
+    "stall_ns",
+    "start_error_ns",
+    "alive_ns",
+)
+MAX_SHARES = 248
+WORDS = 512
+_SHARES_USED = 13
+_FIRST_SHARE = 16
+
+assert sys.byteorder == "little", "marks are written as native words; only little-endian machines are supported"
+
+
+class Marks:
+    """The marks of one worker, mapped into memory.
+
+    Raises:
+        ProtocolError: the file is not marks of this version.
+    """
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        if create:
+            path.touch(mode=0o600)
+            with path.open("r+b") as file:
+                file.truncate(WORDS * 8)
+        with path.open("r+b") as file:
+            if path.stat().st_size != WORDS * 8:
+                raise ProtocolError(f"{path} is {path.stat().st_size} bytes long; marks have {WORDS * 8}")
+            self._map = mmap.mmap(file.fileno(), WORDS * 8)
+        self.words = memoryview(self._map).cast("Q")
+        if create:
+            self.words[0] = MAGIC
+        if self.words[0] != MAGIC:
+            self.close()
+            raise ProtocolError(f"{path} does not hold marks of version {MAGIC & 0xFFFFFFFF}")
+
+    def close(self) -> None:
+        """Unmap; the file stays."""
+        self.words.release()
+        self._map.close()
+
+    @property
+    def state(self) -> str:
+        return STATES[self.words[1]]
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self.words[1] = STATES.index(state)
+
+    def set(self, counter: str, value: int) -> None:
+        """Set one of COUNTERS, 0 or more."""
+        self.words[2 + COUNTERS.index(counter)] = value
+
+    def get(self, counter: str) -> int:
+        """Read one of COUNTERS."""
+        return self.words[2 + COUNTERS.index(counter)]
+
+    def add_share(self, epoch: int) -> int:
+        """Make room for a share; returns the word that holds its count of ranks started, for `words[...]`."""
+        used = self.words[_SHARES_USED]
+        assert used < MAX_SHARES, f"a worker was given more than {MAX_SHARES} shares"
+        word = _FIRST_SHARE + 2 * used
+        self.words[word] = epoch
+        self.words[word + 1] = 0
+        self.words[_SHARES_USED] = used + 1
+        return word + 1
+
+    def shares(self) -> tuple[ShareProgress, ...]:
+        """Progress in each share."""
+        first = [_FIRST_SHARE + 2 * k for k in range(self.words[_SHARES_USED])]
+        return tuple(ShareProgress(epoch=self.words[word], started=self.words[word + 1]) for word in first)
