@@ -1,0 +1,115 @@
+"""What of a run must outlive the coordinator's process, as one value.
+
+Rules: everything in it was decided here and can be learnt from nobody else: divisions above all. What agents report
+again each second and what the store knows is left out or may be old. `pack` and `unpack` give and take bytes.
+"""
+
+from typing import NamedTuple
+
+import msgspec
+
+from osbench.common.messages import LostBatches
+
+
+class WorkerKey(NamedTuple):
+    """What makes a worker unique in a run."""
+
+    agent: str
+    life: int
+    worker: int
+
+
+class Division(msgspec.Struct, frozen=True, kw_only=True):
+    """One division: by it and the plan all its shares can be made again.
+
+    Attributes:
+        epoch: its number, from 1.
+        source_epoch, source_owner: the share that is divided, by its epoch and its position in there; 0, 0 for the
+            first, which divides the plan itself.
+        begin: first rank of the source that is divided.
+        takers: who owns the parts, in order; all weigh the same.
+        revision: of the first orders that hand them out.
+    """
+
+    epoch: int
+    source_epoch: int
+    source_owner: int
+    begin: int
+    takers: tuple[WorkerKey, ...]
+    revision: int
+
+
+class SharePlace(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a share is: see `HeldShare` in ledger."""
+
+    epoch: int
+    owner: int
+    started: int
+    until: int | None
+    closed: bool
+
+
+class NotRun(msgspec.Struct, frozen=True, kw_only=True):
+    """Indices that were certainly never started, and never will be; `key` is who owned them last, None for nobody."""
+
+    key: WorkerKey | None
+    count: int
+    at_ns: int
+    reason: str
+
+
+class Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a dead worker left of a share and nobody has taken yet: ranks from `begin` on."""
+
+    epoch: int
+    owner: int
+    begin: int
+    since_ns: int
+    reason: str
+
+
+class WorkerPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker: whether its progress is final, and what is known of its end."""
+
+    key: WorkerKey
+    state: str
+    last_seq: int
+    since_ns: int
+    error: str
+    lost: tuple[LostBatches, ...] = ()
+
+
+class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A run, saved. Times are on the clock of the coordinator that saved it."""
+
+    version: int
+    run: str
+    phase: str
+    goal: str
+    revision: int
+    start_ns: int
+    aborted: str
+    finished: bool
+    lives: dict[str, int]
+    divisions: tuple[Division, ...]
+    shares: tuple[SharePlace, ...]
+    workers: tuple[WorkerPlace, ...]
+    rests: tuple[Rest, ...]
+    not_run: tuple[NotRun, ...]
+
+
+SNAPSHOT_VERSION = 1
+
+
+def pack_snapshot(snapshot: RunSnapshot) -> bytes:
+    """A snapshot as bytes (msgpack)."""
+    return msgspec.msgpack.encode(snapshot)
+
+
+def unpack_snapshot(data: bytes) -> RunSnapshot:
+    """Bytes to a snapshot.
+
+    Raises:
+        msgspec.ValidationError: not a snapshot.
+    """
+    return msgspec.msgpack.decode(data, type=RunSnapshot)
