@@ -89,7 +89,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     start_ns: int
     aborted: str
-    finished: bool
+    collected: bool
     lives: dict[str, int]
     divisions: tuple[Division, ...]
     shares: tuple[SharePlace, ...]

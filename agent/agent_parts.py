@@ -1,0 +1,144 @@
+"""What an agent's supervisor knows of a run and of its workers: plain state, decided upon in agent_state.
+
+Rules: a worker is `died` or `ended` for ever; its number is never used again. What a report says is made of this.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from msgspec.structs import replace
+
+from osbench.agent.agent_events import OrderWorker
+from osbench.common.messages import GOALS, Orders, RunReport, ShareProgress, WorkerReport
+from osbench.common.share import Share
+
+#: States in which a worker's process has work or may get some.
+ALIVE = ("preparing", "ready", "running", "draining")
+
+
+class AgentPhase(Enum):
+    """Where an agent is with a run; the value is what it reports. `AGENT_TRANSITIONS` says which follows which."""
+
+    PREPARING = "preparing"
+    READY = "ready"
+    ARMED = "armed"
+    RUNNING = "running"
+    DRAINING = "draining"
+    ENDED = "ended"
+    FAILED = "failed"
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class WorkerSeat:
+    """One worker of this life."""
+
+    #: What is reported of it; its state is kept by the machine, counters are the worker's own.
+    report: WorkerReport
+    #: What it was told last; None before the first.
+    told: OrderWorker | None = None
+    #: Its process is gone.
+    has_exited: bool = False
+    #: When it was killed; None if it was not.
+    killed_ns: int | None = None
+
+    @property
+    def number(self) -> int:
+        """Its number."""
+        return self.report.worker
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it may start something, now or later."""
+        return self.report.state in ALIVE
+
+    def set_state(self, state: str, error: str = "") -> None:
+        """Change what is reported of it."""
+        self.report = replace(self.report, state=state, error=error or self.report.error)
+
+    def take(self, told: WorkerReport, state: str) -> None:
+        """Take the worker's word, or that of its marks: of progress the highest counts."""
+        known = {place.epoch: place.started for place in self.report.shares}
+        for place in told.shares:
+            known[place.epoch] = max(place.started, known.get(place.epoch, 0))
+        shares = tuple(ShareProgress(epoch=epoch, started=started) for epoch, started in sorted(known.items()))
+        self.report = replace(
+            told,
+            worker=self.number,
+            state=state,
+            shares=shares,
+            last_seq=max(told.last_seq, self.report.last_seq),
+            lost=told.lost or self.report.lost,
+            error=told.error or self.report.error,
+        )
+
+    def has_started_all(self, shares: tuple[Share, ...]) -> bool:
+        """Whether nothing of these shares is left to start."""
+        started = {place.epoch: place.started for place in self.report.shares}
+        return all(share.size() is not None and started.get(share.epoch, 0) >= (share.size() or 0) for share in shares)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class AgentRun:
+    """A run whose job has come."""
+
+    run: str
+    #: The plan's time for iterations in flight to end.
+    drain_ns: int
+    #: Number of the next worker: above all of all lives, so that orders for an earlier life name nobody here.
+    next_number: int
+    phase: AgentPhase = AgentPhase.PREPARING
+    #: Newest orders; None before the first.
+    orders: Orders | None = None
+    #: Start of the run on this agent's clock; 0 before it is known. Once known it stays.
+    start_ns: int = 0
+    #: By number.
+    seats: dict[int, WorkerSeat] = field(default_factory=dict)
+    #: Workers started in place of such as died.
+    replaced: int = 0
+    #: The lease was over while it ran: nothing more is started in this life, whatever is ordered.
+    is_fenced: bool = False
+    #: Draining took too long: it is stopped.
+    is_overdue: bool = False
+    #: When the goal became what it is.
+    goal_since_ns: int = 0
+    #: Everything that was handed out is started.
+    has_started_all: bool = False
+    unacked: int = 0
+    spool_bytes: int = 0
+    error: str = ""
+
+    @property
+    def goal(self) -> str:
+        """What is to be done: the coordinator's word, or more than that."""
+        goal = self.orders.goal if self.orders else "prepare"
+        own = "stop" if self.is_overdue else "drain" if self.is_fenced else "prepare"
+        return max(goal, own, key=GOALS.index)
+
+    @property
+    def alive(self) -> list[WorkerSeat]:
+        """Workers that have not come to their end."""
+        return [seat for seat in self.seats.values() if seat.is_alive]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it keeps others out."""
+        return bool(self.alive) or any(not seat.has_exited for seat in self.seats.values())
+
+    def shares_of(self, number: int) -> tuple[Share, ...]:
+        """What a worker owns or owned, by the newest orders."""
+        if self.orders is None:
+            return ()
+        return next((entry.shares for entry in self.orders.shares if entry.worker == number), ())
+
+    def report(self) -> RunReport:
+        """What is said of it."""
+        return RunReport(
+            run=self.run,
+            revision=self.orders.revision if self.orders else 0,
+            has_job=True,
+            state=self.phase.value,
+            workers=tuple(self.seats[number].report for number in sorted(self.seats)),
+            unacked=self.unacked,
+            spool_bytes=self.spool_bytes,
+            error=self.error,
+        )

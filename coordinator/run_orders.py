@@ -1,0 +1,53 @@
+"""What each agent of a run shall be told, and when it is told it again.
+
+Rules: decided from what stands in an `AgentPart` alone, level-triggered: whatever was lost on the way, the difference
+between the orders and the agent's report stays until it is said once more. A lost agent is not spoken to.
+"""
+
+from collections.abc import Iterator
+
+from osbench.common.messages import Orders, WorkerShares
+from osbench.coordinator.ledger import Ledger
+from osbench.coordinator.run_events import RunSettings, SendOrders, SendPrepare
+from osbench.coordinator.run_parts import AgentPart
+
+
+def shares_of(part: AgentPart, ledger: Ledger) -> tuple[WorkerShares, ...]:
+    """All shares of the workers of an agent's present life."""
+    keys = sorted(key for key in part.workers if key.life == part.life and key in ledger.by_worker)
+    return tuple(WorkerShares(worker=key.worker, shares=ledger.shares(key)) for key in keys)
+
+
+def renew_orders(part: AgentPart, ledger: Ledger, run: str, goal: str, start_ns: int, revision: int) -> bool:
+    """Bring an agent's orders up to date; whether they have changed, and so have taken the given revision."""
+    part.is_stale = False
+    if goal == "prepare":
+        return False
+    orders = Orders(
+        run=run,
+        revision=part.orders.revision if part.orders else 0,
+        goal=goal,
+        start_ns=start_ns,
+        shares=() if goal == "forget" else shares_of(part, ledger),
+    )
+    if orders == part.orders:
+        return False
+    part.orders = Orders(run=run, revision=revision, goal=goal, start_ns=start_ns, shares=orders.shares)
+    return True
+
+
+def say_again(part: AgentPart, goal: str, now_ns: int, settings: RunSettings) -> Iterator[SendPrepare | SendOrders]:
+    """What the agent must be told now: its job if it lacks it, its orders if it has older ones."""
+    if not part.is_spoken_to:
+        return
+    wants_job = goal in ("prepare", "run")
+    if wants_job and not part.has_job and not part.has_failed:
+        if part.may_say(("prepare", part.life, 0), now_ns, settings):
+            part.is_asked = True
+            yield SendPrepare(agent=part.agent, life=part.life, revision=1)
+        return
+    orders = part.orders
+    if orders is None or part.revision >= orders.revision or part.holds_nothing or (wants_job and part.has_failed):
+        return
+    if part.may_say(("orders", part.life, orders.revision), now_ns, settings):
+        yield SendOrders(agent=part.agent, life=part.life, orders=orders)
