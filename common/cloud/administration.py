@@ -1,0 +1,205 @@
+"""A cloud outside the load: one identity's calls for contexts, clean-up and checks, JSON in and out.
+
+Rules: nothing here is recorded or timed. Every call has a deadline. `open_cloud` tells apart, within ten seconds, a cloud
+that is not there, one that refuses the sign-in, and one whose catalogue does not fit; after it only `CallFailed` is met.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from random import SystemRandom
+from typing import Any
+from urllib.parse import urlencode
+
+import orjson
+
+from osbench.common.clock import SystemClock
+from osbench.common.cloud.account import Account
+from osbench.common.cloud.catalogue import official_type
+from osbench.common.cloud.contract import CallFailed, Transport, TransportOptions
+from osbench.common.cloud.credentials import CloudCredentials, SignInMethod, as_user
+from osbench.common.cloud.curl import CurlTransport
+from osbench.common.cloud.identity import Token
+from osbench.common.cloud.request_id import RequestIds
+from osbench.common.cloud.route import Route
+from osbench.common.cloud.session import DiscardedCalls, Session
+from osbench.common.error import CloudError
+from osbench.common.job import CloudAccess, Endpoints, UserAccess
+
+#: Deadlines of the first sign-in and of every later call, milliseconds.
+SIGN_IN_MS = 9_000
+CALL_MS = 60_000
+
+#: Any success is what was asked for.
+SUCCESS = frozenset(range(200, 300))
+
+Query = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class Cloud:
+    """A cloud as one signed-in identity sees it.
+
+    Args:
+        account: signed in. access: the same for workers. token: facts of its sign-in.
+        transport: shared by all views of the cloud.
+    """
+
+    def __init__(self, account: Account, access: UserAccess, token: Token, transport: Transport) -> None:
+        self.account = account
+        self.access = access
+        self.token = token
+        self._transport = transport
+        self._ids = RequestIds(str(uuid.uuid4()))
+        # One sink for all calls: its count makes every request id another one.
+        self._session = Session(account, transport, DiscardedCalls(), self._ids, total_timeout_ms=CALL_MS)
+
+    @property
+    def session(self) -> Session:
+        """For the thin clients."""
+        return self._session
+
+    @property
+    def cloud_access(self) -> CloudAccess:
+        """How workers reach this cloud."""
+        credentials = self.account.credentials
+        return CloudAccess(
+            cacert=credentials.cacert,
+            insecure=credentials.is_insecure,
+            region=credentials.region,
+            interface=credentials.interface,
+        )
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the identity has the role `admin` where it signed in."""
+        return any(role.lower() == "admin" for role in self.token.roles)
+
+    def has(self, service: str) -> bool:
+        """Whether the catalogue has the service, under whatever alias."""
+        return official_type(service) in self.account.urls
+
+    async def call(
+        self, method: str, service: str, path: str, *, query: Query = (), body: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Make a call.
+
+        Args:
+            method: in capitals. service: official service type.
+            path: below the service's URL, e.g. `/servers`.
+            query: quoted here. body: sent as JSON.
+
+        Returns:
+            The answer's JSON; None if it has no body.
+
+        Raises:
+            CallFailed: any other answer than a success, or none.
+            CloudError: the cloud has no such service.
+        """
+        asked = urlencode(list(query.items() if isinstance(query, Mapping) else query))
+        data = None if body is None else orjson.dumps(body)
+        route = Route(service, method, path, SUCCESS)
+        exchange = await self._session.call(route, f"{path}?{asked}" if asked else path, data)
+        try:
+            return orjson.loads(exchange.body) if exchange.body else None
+        except orjson.JSONDecodeError as error:
+            raise CallFailed(route.name, status=exchange.status, kind="bad_body", message=str(error)) from error
+
+    async def sign_in(self, credentials: CloudCredentials) -> "Cloud":
+        """The same cloud as another identity sees it.
+
+        Raises:
+            CallFailed: Keystone gave no token. CloudError: its catalogue does not fit.
+        """
+        return await _signed_in(credentials, self._transport, CALL_MS)
+
+    async def sign_in_member(self, user_id: str, password: str, project_id: str) -> UserAccess:
+        """Sign a user of a project in, for workers to act as.
+
+        Raises:
+            CallFailed: Keystone gave no token.
+        """
+        fields = {"user_id": user_id, "password": password, "project_id": project_id, "method": SignInMethod.PASSWORD}
+        return (await self.sign_in(as_user(self.account.credentials, fields))).access
+
+    async def sign_in_again(self, user: UserAccess) -> "Cloud":
+        """The cloud as a user of a former job sees it.
+
+        Raises:
+            CallFailed: Keystone gave no token.
+        """
+        fields = {
+            "user_id": user.user_id,
+            "password": user.password,
+            "project_id": user.project_id,
+            "method": SignInMethod.PASSWORD,
+        }
+        return await self.sign_in(as_user(self.account.credentials, fields))
+
+
+@asynccontextmanager
+async def open_cloud(credentials: CloudCredentials) -> AsyncIterator[Cloud]:
+    """Sign in to a cloud; its connections are closed at the end.
+
+    Raises:
+        CloudError: it is not there, refuses the sign-in, or is no Keystone v3; says which.
+        InputError: a certificate file is not there.
+    """
+    options = TransportOptions(
+        ca_file=credentials.cacert or None,
+        is_insecure=credentials.is_insecure,
+        client_cert_file=credentials.cert or None,
+        client_key_file=credentials.key or None,
+    )
+    transport = CurlTransport(SystemClock(), options)
+    try:
+        try:
+            cloud = await _signed_in(credentials, transport, SIGN_IN_MS)
+        except CallFailed as failed:
+            raise sign_in_error(credentials, failed) from failed
+        yield cloud
+    finally:
+        await transport.aclose()
+
+
+def sign_in_error(credentials: CloudCredentials, failed: CallFailed) -> CloudError:
+    """Why a sign-in failed, for people."""
+    url = credentials.auth_url
+    who = credentials.username or credentials.user_id or credentials.application_credential_id or "the token's user"
+    project = credentials.project_name or credentials.project_id
+    scope = f" in project {project!r}" if project else ""
+    if failed.status == 0:
+        return CloudError(
+            f"no cloud answers at {url}: {failed.kind}: {failed.message}; look at auth_url and the network"
+        )
+    if failed.status in (401, 403):
+        return CloudError(
+            f"the cloud at {url} refused the sign-in of {who!r}{scope}: {failed.message or failed.kind}; look at the user "
+            f"name, the password, the project and their domains"
+        )
+    if failed.status in (300, 404) or failed.kind == "bad_body":
+        return CloudError(
+            f"there is no Keystone v3 at {url}: {failed.kind}: {failed.message}; auth_url is its URL up to and with /v3"
+        )
+    return CloudError(f"the cloud at {url} could not sign {who!r} in: {failed.kind}: {failed.message}")
+
+
+async def _signed_in(credentials: CloudCredentials, transport: Transport, timeout_ms: int) -> Cloud:
+    account = Account(credentials, SystemClock(), SystemRandom())
+    ids = RequestIds(str(uuid.uuid4()))
+    session = Session(account, transport, DiscardedCalls(), ids, total_timeout_ms=timeout_ms)
+    token = await session.sign_in()
+    account.adopt(token)
+    access = UserAccess(
+        auth_url=credentials.auth_url,
+        username=token.user_name or credentials.username,
+        password=credentials.password,
+        user_id=token.user_id,
+        project_id=token.project_id,
+        project_name=token.project_name,
+        user_domain=credentials.user_domain_name or credentials.user_domain_id or "Default",
+        project_domain=credentials.project_domain_name or credentials.project_domain_id or "Default",
+        token=token.value,
+        expires_at=token.expires_at,
+        endpoints=Endpoints(urls=account.urls, microversions=dict(account.microversions)),
+    )
+    return Cloud(account, access, token, transport)
