@@ -7,6 +7,7 @@ that is not there, one that refuses the sign-in, and one whose catalogue does no
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import SystemRandom
 from typing import Any
 from urllib.parse import urlencode
@@ -20,6 +21,7 @@ from osbench.common.cloud.contract import CallFailed, Transport, TransportOption
 from osbench.common.cloud.credentials import CloudCredentials, SignInMethod, as_user
 from osbench.common.cloud.curl import CurlTransport
 from osbench.common.cloud.identity import Token
+from osbench.common.cloud.microversion import negotiate
 from osbench.common.cloud.request_id import RequestIds
 from osbench.common.cloud.route import Route
 from osbench.common.cloud.session import DiscardedCalls, Session
@@ -142,7 +144,7 @@ async def open_cloud(credentials: CloudCredentials) -> AsyncIterator[Cloud]:
 
     Raises:
         CloudError: it is not there, refuses the sign-in, or is no Keystone v3; says which.
-        InputError: a certificate file is not there.
+        InputError: a certificate file is not there, or a service lacks the microversion that is asked for.
     """
     options = TransportOptions(
         ca_file=credentials.cacert or None,
@@ -156,6 +158,9 @@ async def open_cloud(credentials: CloudCredentials) -> AsyncIterator[Cloud]:
             cloud = await _signed_in(credentials, transport, SIGN_IN_MS)
         except CallFailed as failed:
             raise sign_in_error(credentials, failed) from failed
+        chosen = await negotiate(cloud.session, credentials.microversions)
+        if chosen != credentials.microversions:
+            cloud = await _signed_in(replace(credentials, microversions=chosen), transport, CALL_MS)
         yield cloud
     finally:
         await transport.aclose()

@@ -74,7 +74,7 @@ class Scenario:
         parameters: in order of the signature. takes_more: whether arguments of other names are taken too.
         services: what the cloud must have, e.g. `nova`.
         needs_users: users of a context or of the deployment; needs_admin: the deployment's administrator.
-        cleanup: kinds of resources it may leave behind, of coordinator/cleanup, e.g. `servers`.
+        cleanup: kinds of resources it may leave behind, of coordinator/cleanup, e.g. `server`.
         check: says what is wrong with arguments that each fit alone but not together, or nothing.
     """
 

@@ -14,7 +14,7 @@ from osbench.common.scenarios.failure import ScenarioFailure
 
 Seconds = Annotated[float, Bounds(0)]
 Probability = Annotated[float, Bounds(0, 1)]
-KIND = "DummyFailure"
+KIND = "dummy_failure"
 
 
 def _sleep_order(arguments: Mapping[str, Any]) -> str:

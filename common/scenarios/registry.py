@@ -2,12 +2,13 @@
 
 from osbench.common.error import InputError
 from osbench.common.nearest import did_you_mean
-from osbench.common.scenarios import dummy
+from osbench.common.scenarios import authenticate, dummy, nova_servers
 from osbench.common.scenarios.definition import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
     known.name: known
     for known in (
+        authenticate.keystone,
         dummy.dummy,
         dummy.dummy_exception,
         dummy.dummy_exception_probability,
@@ -15,6 +16,8 @@ SCENARIOS: dict[str, Scenario] = {
         dummy.dummy_random_fail_in_atomic,
         dummy.dummy_timed_atomic_actions,
         dummy.failure,
+        nova_servers.boot_and_delete_server,
+        nova_servers.list_servers,
     )
 }
 

@@ -144,6 +144,10 @@ class Rehearsal:
             action.ended_ns = self._clock.now_ns()
             open_actions.pop()
 
+    def now_ns(self) -> int:
+        """The current time on the rehearsal's clock."""
+        return self._clock.now_ns()
+
     async def idle(self, seconds: float) -> None:
         """Kept, not slept: a rehearsal is for what is done, not for how long it takes."""
         self.idle_s.append(seconds)

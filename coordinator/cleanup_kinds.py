@@ -1,0 +1,226 @@
+"""The kinds of resources a clean-up knows: how each is found by name and how it is removed, in order of dependency.
+
+Rules: `find` returns what is ours and nothing else: a listing's own filter only makes it shorter, the decision is made
+here, by name or by the project it is in. `remove` asks for removal; whether it is gone, the next listing tells.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from osbench.common.cloud.administration import Cloud
+from osbench.common.cloud.contract import CallFailed
+from osbench.coordinator.contexts.messages import CloudResource
+
+#: Entries of a page of a listing, and projects asked for in one request.
+PAGE = 1000
+PROJECTS_AT_ONCE = 50
+#: What is asked of Neutron's records.
+FIELDS = [("fields", "id"), ("fields", "name"), ("fields", "tenant_id")]
+#: Services answer these where the account may not see other projects.
+FORBIDDEN = (401, 403)
+
+
+class Names(Protocol):
+    """Whose names are meant; see coordinator/cleanup.Scope."""
+
+    @property
+    def endings(self) -> str: ...
+
+    @property
+    def prefixes(self) -> tuple[str, str]: ...
+
+    def has(self, name: str) -> bool:
+        """Whether a resource of this name is meant."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where to look: the cloud as its administrator sees it, and, where that is not all, each tenant's own view."""
+
+    cloud: Cloud
+    scope: Names
+    tenants: tuple[Cloud, ...] = ()
+
+
+class Kind(Protocol):
+    """One kind of resource.
+
+    Attributes:
+        name: as in `CloudResource`. patience_s: how long nothing may move before the rest is given up.
+    """
+
+    name: ClassVar[str]
+    patience_s: ClassVar[float]
+
+    async def find(self, where: Where) -> list[CloudResource]:
+        """All of ours.
+
+        Raises:
+            CallFailed: the listing failed.
+        """
+        ...
+
+    async def remove(self, where: Where, resource: CloudResource) -> None:
+        """Ask for one to be removed.
+
+        Raises:
+            CallFailed: refused; a 404 means that it is gone.
+        """
+        ...
+
+
+class Servers:
+    """Servers that iterations or contexts made."""
+
+    name: ClassVar[str] = "server"
+    patience_s: ClassVar[float] = 120.0
+
+    async def find(self, where: Where) -> list[CloudResource]:
+        query = {"name": f"^[sc]_osb_{where.scope.endings}"}
+        views = where.tenants
+        try:
+            found = await self._pages(where.cloud, {**query, "all_tenants": "1"})
+        except CallFailed as failed:
+            if failed.status not in FORBIDDEN:
+                raise
+            found, views = [], (where.cloud, *views)
+        for view in views:
+            found.extend(await self._pages(view, query))
+        ours = {
+            server["id"]: CloudResource(
+                kind=self.name, name=server["name"], cloud_id=server["id"], project=server.get("tenant_id", "")
+            )
+            for server in found
+            if where.scope.has(server["name"])
+        }
+        return list(ours.values())
+
+    async def remove(self, where: Where, resource: CloudResource) -> None:
+        views = [view for view in where.tenants if view.access.project_id == resource.project] or [where.cloud]
+        await views[0].call("DELETE", "compute", f"/servers/{resource.cloud_id}")
+
+    async def _pages(self, cloud: Cloud, query: dict[str, str]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        page = await cloud.call("GET", "compute", "/servers/detail", query={**query, "limit": str(PAGE)})
+        while page["servers"]:
+            found.extend(page["servers"])
+            marker = page["servers"][-1]["id"]
+            query_next = {**query, "limit": str(PAGE), "marker": marker}
+            page = await cloud.call("GET", "compute", "/servers/detail", query=query_next)
+        return found
+
+
+class _InOurProjects:
+    """Things of Neutron in the projects that our contexts made; whatever is in them is ours."""
+
+    name: ClassVar[str]
+    patience_s: ClassVar[float] = 30.0
+    path: ClassVar[str]
+    key: ClassVar[str]
+
+    async def find(self, where: Where) -> list[CloudResource]:
+        projects = [project.cloud_id for project in await PROJECTS.find(where)]
+        if not projects or not where.cloud.has("network"):
+            return []
+        chosen = frozenset(projects)
+        return [
+            CloudResource(
+                kind=self.name, name=entry["name"] or entry["id"], cloud_id=entry["id"], project=entry["tenant_id"]
+            )
+            for entry in await self.entries(where.cloud, projects)
+            if entry["tenant_id"] in chosen
+        ]
+
+    async def entries(self, cloud: Cloud, projects: Sequence[str]) -> list[dict[str, Any]]:
+        """All there may be in these projects, and perhaps in others."""
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(projects), PROJECTS_AT_ONCE):
+            chosen = projects[start : start + PROJECTS_AT_ONCE]
+            query = [*(("project_id", project) for project in chosen), *FIELDS]
+            found.extend((await cloud.call("GET", "network", self.path, query=query))[self.key])
+        return found
+
+    async def remove(self, where: Where, resource: CloudResource) -> None:
+        await where.cloud.call("DELETE", "network", f"{self.path}/{resource.cloud_id}")
+
+
+class Ports(_InOurProjects):
+    """Ports that a server left behind."""
+
+    name: ClassVar[str] = "port"
+    path: ClassVar[str] = "/ports"
+    key: ClassVar[str] = "ports"
+
+
+class SecurityGroups(_InOurProjects):
+    """Neutron makes a `default` group in a project when it is first used, and leaves it when the project goes."""
+
+    name: ClassVar[str] = "security_group"
+    path: ClassVar[str] = "/security-groups"
+    key: ClassVar[str] = "security_groups"
+
+    async def entries(self, cloud: Cloud, projects: Sequence[str]) -> list[dict[str, Any]]:
+        """Listed for all projects and chosen from here: Neutron makes the `default` group of a project that a listing
+        of security groups asks for (neutron/db/securitygroups_db.py, get_security_groups), so that it would never end.
+        """
+        query = [*FIELDS, ("limit", str(PAGE))]
+        found: list[dict[str, Any]] = []
+        page = (await cloud.call("GET", "network", self.path, query=query))[self.key]
+        while page:
+            found.extend(page)
+            page = (await cloud.call("GET", "network", self.path, query=[*query, ("marker", page[-1]["id"])]))[self.key]
+        return found
+
+
+class _OfKeystone:
+    """Records of Keystone that contexts made."""
+
+    name: ClassVar[str]
+    patience_s: ClassVar[float] = 30.0
+    plural: ClassVar[str]
+
+    async def find(self, where: Where) -> list[CloudResource]:
+        # The filter is the identity driver's and may be ignored (LDAP); what is ours is decided below.
+        query = {"name__startswith": where.scope.prefixes[1]}
+        try:
+            answer = await where.cloud.call("GET", "identity", f"/{self.plural}", query=query)
+        except CallFailed as failed:
+            if failed.status in FORBIDDEN:
+                return []  # whoever may not list them cannot have made them
+            raise
+        return [
+            CloudResource(
+                kind=self.name,
+                name=entry["name"],
+                cloud_id=entry["id"],
+                project=entry.get("default_project_id") or "",
+            )
+            for entry in answer[self.plural]
+            if where.scope.has(entry["name"])
+        ]
+
+    async def remove(self, where: Where, resource: CloudResource) -> None:
+        await where.cloud.call("DELETE", "identity", f"/{self.plural}/{resource.cloud_id}")
+
+
+class Users(_OfKeystone):
+    """Users of the users context; they go before their projects."""
+
+    name: ClassVar[str] = "user"
+    plural: ClassVar[str] = "users"
+
+
+class Projects(_OfKeystone):
+    """Projects of the users context."""
+
+    name: ClassVar[str] = "project"
+    plural: ClassVar[str] = "projects"
+
+
+PROJECTS = Projects()
+
+#: In the order in which they go.
+KINDS: Sequence[Kind] = (Servers(), Ports(), SecurityGroups(), Users(), PROJECTS)
+KIND_NAMES = tuple(kind.name for kind in KINDS)
