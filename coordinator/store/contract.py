@@ -179,7 +179,7 @@ class Runs(Protocol):
         """The results of its contexts, decrypted; empty before."""
         ...
 
-    def event_add(self, run: str, events: Sequence[Event]) -> None:
+    def event_add(self, run: str, happened: Sequence[Event]) -> None:
         """Remember events, in this order."""
         ...
 
@@ -269,6 +269,7 @@ class Records(Protocol):
             Positions of the new batches.
 
         Raises:
+            NotFoundError: a run is not there (any more); nothing was stored.
             StoreError: nothing was stored; the same call may be made again.
         """
         ...

@@ -151,6 +151,9 @@ CALL_FIRST_BYTE = "call_first_byte"  # first byte - started, where there was one
 RENEWAL = "renewal"  # sign-ins made by OSBench itself, apart from the calls of the load
 SERIES_KINDS = (ITERATION, TOTAL, IDLE, RESPONSE, LAG, ACTION, CALL, CALL_FIRST_BYTE, RENEWAL)
 
+#: Longest name of a series; the rest is cut off.
+NAME_CHARACTERS = 512
+
 #: Status of calls of which only histograms are left (full spool): their outcome is known, their status is not.
 STATUS_UNKNOWN = -1
 
@@ -224,7 +227,7 @@ class ExtentRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     last_ended_ns: int
 
 
-class HealthSecond(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class HealthSecond(msgspec.Struct, frozen=True, array_like=True):
     """common/record.HealthRow with whose it is and the second it lies in (that of the middle of its span)."""
 
     run: str
@@ -243,7 +246,7 @@ class HealthSecond(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     ended: int
 
 
-class HostSecond(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+class HostSecond(msgspec.Struct, frozen=True, array_like=True):
     """common/record.HostRow with whose it is and the second it ends."""
 
     run: str

@@ -1,0 +1,421 @@
+"""Stage 8/10 · What batches add to the numbers of a run: histograms by second, counters, errors, health.
+
+Rules: pure, and commutative: derive(a + b) adds up to derive(a) and derive(b), so batches may come in any order and in
+any company. All batches of a commit are looked at together, because an array operation costs as much for one batch as
+for twenty.
+
+The second of a row is floor((stamp - start of the run) / 1 s) on the clock that stamped it. Values count at the second
+in which they ended, except lag, which counts at the second in which the iteration started: that is when it was late.
+A dropped iteration was never started: it is counted, and has no duration.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from osbench.common.clock import NS_PER_S
+from osbench.common.error import ProtocolError
+from osbench.common.histogram import BUCKETS
+from osbench.common.outcome import Outcome
+from osbench.common.record import CALL_RENEWAL, CallHistogram
+from osbench.coordinator.cells import Cells, compact
+from osbench.coordinator.columns import POSITIONS, BatchColumns, Column
+from osbench.coordinator.histogram_rows import add_rows, row_of
+from osbench.coordinator.merge import Histogram, Integers
+from osbench.coordinator.store.values import (
+    ACTION,
+    CALL,
+    CALL_FIRST_BYTE,
+    IDLE,
+    ITERATION,
+    LAG,
+    NAME_CHARACTERS,
+    RENEWAL,
+    RESPONSE,
+    STATUS_UNKNOWN,
+    TOTAL,
+    CounterRow,
+    Derived,
+    ErrorRow,
+    ExtentRow,
+    HistogramRow,
+    SecondRow,
+)
+from osbench.coordinator.tally import (
+    MAX_SECOND,
+    MAX_SPAN_NS,
+    added_counters,
+    added_errors,
+    health_of,
+    hosts_of,
+    seconds_of,
+)
+
+#: Bounds of one histogram out of the tail of a batch.
+_MAX_COUNT = 1 << 40
+_MAX_SUM_US = 1 << 60
+_OUTCOMES = 8
+#: Deepest nesting of actions.
+MAX_DEPTH = 64
+_WRITTEN = frozenset({Outcome.OK, Outcome.FAILED, Outcome.UNKNOWN, Outcome.DROPPED})
+
+
+def derive(batches: Sequence[BatchColumns]) -> Derived:
+    """All that some batches add.
+
+    Raises:
+        ProtocolError: a batch does not hold together: a stamp, outcome, name or parent out of bounds.
+    """
+    by_run: dict[str, list[BatchColumns]] = defaultdict(list)
+    for batch in batches:
+        by_run[batch.header.run].append(batch)
+    parts = [_RunPart(run, members).derived() for run, members in by_run.items()]
+    if len(parts) == 1:
+        return parts[0]
+    return Derived(
+        **{field: tuple(row for part in parts for row in getattr(part, field)) for field in Derived.__struct_fields__}
+    )
+
+
+class _RunPart:
+    """The batches of one run within a commit."""
+
+    def __init__(self, run: str, batches: Sequence[BatchColumns]) -> None:
+        self.run = run
+        self.batches = batches
+        self.names: dict[str, int] = {}
+        self.histograms: list[HistogramRow] = []
+        self.counters: list[CounterRow] = []
+        self.errors: list[ErrorRow] = []
+        self.seconds: tuple[SecondRow, ...] = ()
+        self.extents: tuple[ExtentRow, ...] = ()
+
+    def derived(self) -> Derived:
+        self._iterations([batch for batch in self.batches if batch.iterations])
+        self._actions([batch for batch in self.batches if batch.actions])
+        self._calls([batch for batch in self.batches if batch.calls])
+        self._given_up()
+        return Derived(
+            histograms=tuple(self.histograms),
+            counters=added_counters(self.counters),
+            seconds=self.seconds,
+            errors=added_errors(self.errors),
+            extents=self.extents,
+            health=tuple(row for batch in self.batches if batch.health for row in health_of(batch)),
+            hosts=tuple(row for batch in self.batches if batch.hosts for row in hosts_of(batch)),
+        )
+
+    def _iterations(self, batches: list[BatchColumns]) -> None:
+        if not batches:
+            return
+        column = _column_of("iterations", batches)
+        starts = _starts(batches, "iterations")
+        scheduled, outcome = column("scheduled_ns"), column("outcome")
+        started, ended = column("started_ns") - starts, column("ended_ns") - starts
+        idle = column("idle_ns")
+        _check_stamps(batches, started, ended)
+        _check_outcomes(batches, outcome)
+        _check_between(batches, "idle_ns", idle, 0, MAX_SPAN_NS)
+        for code, n in enumerate(np.bincount(outcome).tolist()):
+            if n:
+                self.counters.append(CounterRow(run=self.run, kind=ITERATION, name="", outcome=code, status=0, n=n))
+        ended_second = ended // NS_PER_S
+        self._errors(ITERATION, batches, column("error"), column("iteration"), ended_second)
+        ran = outcome != Outcome.DROPPED
+        self.seconds = seconds_of(self.run, started // NS_PER_S, ended_second, outcome)
+        if not ran.all():
+            scheduled, outcome, started, ended = scheduled[ran], outcome[ran], started[ran], ended[ran]
+            idle, starts, ended_second = idle[ran], starts[ran], ended_second[ran]
+        if not len(outcome):
+            return
+        first, last = int(started.min()), int(ended.max())
+        self.extents = (ExtentRow(run=self.run, first_started_ns=first, last_ended_ns=last),)
+        cells = Cells(outcome, _OUTCOMES, ended_second)
+        named = self._outcome_series(cells)
+        total = cells.histograms(_us(ended - started))
+        self._add(TOTAL, named, total)
+        self._add(IDLE, named, cells.histograms(_us(idle)))
+        # Where no iteration idled, the two durations are the same values.
+        self._add(ITERATION, named, cells.histograms(_us(ended - started - idle)) if idle.any() else total)
+        due = scheduled >= 0
+        if due.any():
+            scheduled = (scheduled - starts)[due]
+            started, ended, outcome, ended_second = started[due], ended[due], outcome[due], ended_second[due]
+            _check_between(batches, "scheduled_ns", scheduled, -MAX_SPAN_NS, MAX_SPAN_NS)
+            cells = Cells(outcome, _OUTCOMES, ended_second)
+            self._add(RESPONSE, self._outcome_series(cells), cells.histograms(_us(ended - scheduled)))
+            cells = Cells(outcome, _OUTCOMES, started // NS_PER_S)
+            self._add(LAG, self._outcome_series(cells), cells.histograms(_us(started - scheduled)))
+
+    @staticmethod
+    def _outcome_series(cells: Cells) -> list[tuple[str, int, int, int]]:
+        """Name, outcome, ordinal and second of each cell, where the series is nothing but an outcome."""
+        pairs = zip(cells.series.tolist(), cells.seconds.tolist(), strict=True)
+        return [("", outcome, 0, second) for outcome, second in pairs]
+
+    def _add(self, kind: str, named: list[tuple[str, int, int, int]], histograms: list[Histogram]) -> None:
+        for (name, outcome, ordinal, second), histogram in zip(named, histograms, strict=True):
+            self.histograms.append(row_of(self.run, kind, name, outcome, ordinal, second, histogram))
+
+    def _actions(self, batches: list[BatchColumns]) -> None:
+        if not batches:
+            return
+        column = _column_of("actions", batches)
+        starts = _starts(batches, "actions")
+        outcome, ordinal = column("outcome"), column("ordinal")
+        started, ended = column("started_ns") - starts, column("ended_ns") - starts
+        _check_stamps(batches, started, ended)
+        _check_outcomes(batches, outcome)
+        _check_between(batches, "ordinal", ordinal, 0, 32_767)
+        paths = np.concatenate([self._paths(batch) for batch in batches])
+        texts = list(self.names)
+        bound = len(texts) * _OUTCOMES
+        series = paths * _OUTCOMES + outcome
+        first_seen = np.full(bound, 32_767)
+        np.minimum.at(first_seen, series, ordinal)
+        cells = Cells(series, bound, ended // NS_PER_S)
+        named = [
+            (texts[code // _OUTCOMES], code % _OUTCOMES, int(first_seen[code]), second)
+            for code, second in zip(cells.series.tolist(), cells.seconds.tolist(), strict=True)
+        ]
+        self._add(ACTION, named, cells.histograms(_us(ended - started)))
+
+    def _paths(self, batch: BatchColumns) -> Integers:
+        """Number of each action's path in `self.names`."""
+        names = self._name_numbers(batch, batch.actions[POSITIONS["actions"]["name"]])
+        parent = batch.actions[POSITIONS["actions"]["parent"]].astype(np.int64)
+        if (parent == -1).all():
+            return names
+        return self._nested_paths(batch, names, parent)
+
+    def _nested_paths(self, batch: BatchColumns, names: Integers, parent: Integers) -> Integers:
+        """Join each name to its parent's path, outermost first.
+
+        A parent has a smaller ordinal than its child, so that no chain has a loop.
+        """
+        iteration = batch.actions[POSITIONS["actions"]["iteration"]].astype(np.int64)
+        ordinal = batch.actions[POSITIONS["actions"]["ordinal"]].astype(np.int64)
+        if ((parent >= ordinal) | (parent < -1)).any():
+            raise ProtocolError(f"batch {batch.header.key}: an action's parent does not come before it")
+        _check_between([batch], "iteration", iteration, 0, 1 << 46)
+        keys, wanted = iteration * 32_768 + ordinal, iteration * 32_768 + parent
+        order = np.argsort(keys, kind="stable")
+        at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+        parent_row = order[at]
+        paths = names.copy()
+        pending = np.flatnonzero(parent >= 0)
+        if (keys[parent_row] != wanted)[pending].any():
+            raise ProtocolError(f"batch {batch.header.key}: the action around an action is not in the same batch")
+        is_done = parent < 0
+        for _ in range(MAX_DEPTH):
+            if not len(pending):
+                return paths
+            ready = is_done[parent_row[pending]]
+            rows = pending[ready]
+            paths[rows] = self._joined(paths[parent_row[rows]], names[rows])
+            is_done[rows] = True
+            pending = pending[~ready]
+        raise ProtocolError(f"batch {batch.header.key}: actions nest deeper than {MAX_DEPTH}")
+
+    def _joined(self, outer: Integers, inner: Integers) -> Integers:
+        """Numbers of the paths `outer/inner`."""
+        bound = len(self.names)
+        texts = list(self.names)
+        present, positions, _ = compact(outer * bound + inner, bound * bound)
+        numbers = []
+        for code in present.tolist():
+            path = f"{texts[code // bound]}/{texts[code % bound]}"[:NAME_CHARACTERS]
+            numbers.append(self.names.setdefault(path, len(self.names)))
+        joined: Integers = np.array(numbers, np.int64)[positions]
+        return joined
+
+    def _name_numbers(self, batch: BatchColumns, column: Column) -> Integers:
+        """A batch's own numbers of names as numbers in `self.names`."""
+        known = batch.texts.names
+        size = max(known, default=0) + 1
+        if min(known, default=0) < 0 or size > 65_536:
+            raise ProtocolError(f"batch {batch.header.key}: names are numbered 0 to 65535, found {size - 1}")
+        numbers = np.full(size + 1, -1)
+        for number, text in known.items():
+            numbers[number] = self.names.setdefault(_clean(text)[:NAME_CHARACTERS], len(self.names))
+        found: Integers = numbers[np.minimum(column, size)]
+        if int(found.min()) < 0:
+            raise ProtocolError(f"batch {batch.header.key}: a name is used that is not among its texts")
+        return found
+
+    def _calls(self, batches: list[BatchColumns]) -> None:
+        if not batches:
+            return
+        column = _column_of("calls", batches)
+        starts = _starts(batches, "calls")
+        outcome, status = column("outcome"), column("status")
+        started, ended = column("started_ns") - starts, column("ended_ns") - starts
+        _check_stamps(batches, started, ended)
+        _check_outcomes(batches, outcome)
+        at = POSITIONS["calls"]["name"]
+        names = np.concatenate([self._name_numbers(batch, batch.calls[at]) for batch in batches])
+        renewal = (column("flags") & CALL_RENEWAL) // CALL_RENEWAL
+        series, texts = (names * 2 + renewal) * _OUTCOMES + outcome, list(self.names)
+        bound = len(texts) * 2 * _OUTCOMES
+        second = ended // NS_PER_S
+        self._call_counters(series, bound, status, texts)
+        self._errors(CALL, batches, column("error"), column("iteration"), second)
+        first_byte = column("first_byte_us")
+        self._call_histograms((CALL, RENEWAL), series, bound, second, _us(ended - started), texts)
+        answered = (first_byte > 0) & (renewal == 0)
+        if answered.any():
+            if not answered.all():
+                series, second, first_byte = series[answered], second[answered], first_byte[answered]
+            self._call_histograms((CALL_FIRST_BYTE, ""), series, bound, second, first_byte, texts)
+
+    def _call_histograms(
+        self,
+        kinds: tuple[str, str],
+        series: Integers,
+        bound: int,
+        second: Integers,
+        values_us: Integers,
+        texts: list[str],
+    ) -> None:
+        """Histograms of calls; `kinds` are those of the load's calls and of renewals."""
+        cells = Cells(series, bound, second)
+        places = zip(cells.series.tolist(), cells.seconds.tolist(), cells.histograms(values_us), strict=True)
+        for code, at_second, histogram in places:
+            name, outcome, kind = code // (2 * _OUTCOMES), code % _OUTCOMES, kinds[code // _OUTCOMES % 2]
+            self.histograms.append(row_of(self.run, kind, texts[name], outcome, 0, at_second, histogram))
+
+    def _call_counters(self, series: Integers, bound: int, status: Integers, texts: list[str]) -> None:
+        statuses, status_at, _ = compact(status, 65_536)
+        present, _, counts = compact(series * len(statuses) + status_at, bound * len(statuses))
+        for code, n in zip(present.tolist(), counts.tolist(), strict=True):
+            of_series, at = divmod(code, len(statuses))
+            kind = RENEWAL if of_series // _OUTCOMES % 2 else CALL
+            name = texts[of_series // (2 * _OUTCOMES)]
+            outcome = of_series % _OUTCOMES
+            self.counters.append(
+                CounterRow(run=self.run, kind=kind, name=name, outcome=outcome, status=int(statuses[at]), n=n)
+            )
+
+    def _errors(
+        self, source: str, batches: list[BatchColumns], error: Integers, iteration: Integers, second: Integers
+    ) -> None:
+        """Count the errors; few rows have one, so the loop is over distinct errors."""
+        if not error.any():
+            return
+        table = "iterations" if source == ITERATION else "calls"
+        begin = 0
+        for batch in batches:
+            end = begin + getattr(batch.header, table)
+            numbers = error[begin:end]
+            for number in np.unique(numbers[numbers != 0]).tolist():
+                if number not in batch.texts.errors:
+                    raise ProtocolError(f"batch {batch.header.key}: error {number} is used and not among its texts")
+                kind, message = batch.texts.errors[number]
+                rows = begin + np.flatnonzero(numbers == number)
+                seconds = second[rows]
+                self.errors.append(
+                    ErrorRow(
+                        run=self.run,
+                        source=source,
+                        kind=_clean(kind)[:128],
+                        message=_clean(message),
+                        n=len(rows),
+                        first_second=int(seconds.min()),
+                        last_second=int(seconds.max()),
+                        iteration=int(iteration[rows].min()),
+                    )
+                )
+            begin = end
+
+    def _given_up(self) -> None:
+        """Calls of which only histograms are left: they count like the others, with an unknown status."""
+        given_up = [(batch, entry) for batch in self.batches for entry in batch.texts.histograms]
+        if not given_up:
+            return
+        rows = {(row.kind, row.name, row.outcome, row.second): row for row in self.histograms}
+        for batch, entry in given_up:
+            name, histogram = _checked(batch, entry)
+            row = row_of(self.run, CALL, name, entry.outcome, 0, entry.second, histogram)
+            key = (row.kind, row.name, row.outcome, row.second)
+            rows[key] = add_rows(rows[key], row) if key in rows else row
+            self.counters.append(
+                CounterRow(
+                    run=self.run, kind=CALL, name=name, outcome=entry.outcome, status=STATUS_UNKNOWN, n=histogram.n
+                )
+            )
+        self.histograms = list(rows.values())
+
+
+def _us(span_ns: Integers) -> Integers:
+    """Whole microseconds; a span that ended before it began counts as 0."""
+    microseconds: Integers = np.maximum(span_ns // 1_000, 0)
+    return microseconds
+
+
+def _clean(text: str) -> str:
+    """NUL does not go into a text column of every database."""
+    return text.replace("\x00", "\ufffd")
+
+
+def _column_of(table: str, batches: Sequence[BatchColumns]) -> Callable[[str], Integers]:
+    tables = [getattr(batch, table) for batch in batches]
+
+    def column(field: str) -> Integers:
+        at = POSITIONS[table][field]
+        return np.concatenate([columns[at] for columns in tables], dtype=np.int64, casting="safe")
+
+    return column
+
+
+def _starts(batches: Sequence[BatchColumns], table: str) -> Integers:
+    """Start of the run on each row's own clock."""
+    counts = [getattr(batch.header, table) for batch in batches]
+    return np.repeat(np.array([batch.header.start_ns for batch in batches], np.int64), counts)
+
+
+def _bad(batches: Sequence[BatchColumns], reason: str) -> ProtocolError:
+    whose = f"batch {batches[0].header.key}" if len(batches) == 1 else f"one of {len(batches)} batches"
+    return ProtocolError(f"{whose}: {reason}")
+
+
+def _check_between(batches: Sequence[BatchColumns], field: str, values: Integers, low: int, high: int) -> None:
+    least, most = int(values.min()), int(values.max())
+    if least < low or most > high:
+        raise _bad(batches, f"{field} is between {least} and {most}; {low} to {high} are taken")
+
+
+def _check_stamps(batches: Sequence[BatchColumns], *stamps: Integers) -> None:
+    for values in stamps:
+        _check_between(batches, "a stamp after the start of the run, in ns,", values, -MAX_SPAN_NS, MAX_SPAN_NS)
+
+
+def _check_outcomes(batches: Sequence[BatchColumns], outcome: Integers) -> None:
+    found = set(np.flatnonzero(np.bincount(outcome)).tolist())
+    if not found <= _WRITTEN:
+        raise _bad(batches, f"outcomes {sorted(found - _WRITTEN)} are not written by an agent")
+
+
+def _checked(batch: BatchColumns, entry: CallHistogram) -> tuple[str, Histogram]:
+    """Name and counts of a histogram from a tail, within their bounds."""
+    pairs = sorted(zip(entry.spans[::2], entry.spans[1::2], strict=True))
+    buckets = [bucket for bucket, _ in pairs]
+    fine = (
+        pairs
+        and len(set(buckets)) == len(buckets)
+        and buckets[0] >= 0
+        and buckets[-1] < BUCKETS
+        and all(0 < count <= _MAX_COUNT for _, count in pairs)
+        and entry.outcome in _WRITTEN
+        and -MAX_SECOND <= entry.second <= MAX_SECOND
+        and 0 <= entry.min_us <= entry.max_us <= _MAX_COUNT
+        and 0 <= entry.sum_us <= _MAX_SUM_US
+        and entry.name in batch.texts.names
+    )
+    if not fine:
+        raise ProtocolError(f"batch {batch.header.key}: a histogram of its tail is out of bounds: {entry!r:.200}")
+    counts = np.array([count for _, count in pairs], np.int64)
+    histogram = Histogram(
+        np.array(buckets, np.int64), counts, int(counts.sum()), entry.sum_us, entry.min_us, entry.max_us
+    )
+    return _clean(batch.texts.names[entry.name])[:NAME_CHARACTERS], histogram

@@ -1,0 +1,1 @@
+"""Migrations of the schema, packaged with the code that needs them."""

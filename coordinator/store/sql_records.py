@@ -1,0 +1,287 @@
+"""Stage 8/10 · Batches and what is derived from them in SQL.
+
+Rules: `batches_add` is one transaction. What it adds to is read and written under the lock of the run's row (on SQLite
+under the database's write lock), so two ingests at once add up.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Any
+
+from msgspec import convert
+from msgspec.structs import asdict
+from sqlalchemy import Connection, func, select, tuple_
+
+from osbench.common.error import NotFoundError
+from osbench.common.record import BatchHeader
+from osbench.coordinator.histogram_rows import add_rows
+from osbench.coordinator.store.schema import (
+    batches,
+    counters,
+    errors,
+    extents,
+    health,
+    histograms,
+    hosts,
+    runs,
+    seconds,
+    series,
+)
+from osbench.coordinator.store.sql_part import SqlPart, columns_of
+from osbench.coordinator.store.values import (
+    BatchTotals,
+    CounterRow,
+    Derived,
+    ErrorRow,
+    ExtentRow,
+    HealthSecond,
+    HistogramRow,
+    HostSecond,
+    SecondRow,
+    StoredBatch,
+)
+
+#: Rows fetched at a time by the iterators, each time in a transaction of its own.
+PAGE_BATCHES = 32
+PAGE_HISTOGRAMS = 2_000
+#: Distinct errors kept apart in a run; what comes after them is counted under FURTHER.
+MAX_ERRORS = 5_000
+FURTHER = "(further messages)"
+
+_Key = tuple[str, str, str, int]
+
+
+class SqlRecords(SqlPart):
+    """The verbs of contract.Records."""
+
+    #: Numbers of series by (run, kind, name, outcome), with the ordinal stored: only what was committed.
+    _series: dict[_Key, tuple[int, int]]
+
+    def batches_add(self, added: Sequence[StoredBatch], derive: Callable[[Sequence[int]], Derived]) -> Sequence[int]:
+        insert = self._database.insert_new(batches)
+        learned: dict[_Key, tuple[int, int]] = {}
+        with self._database.writing() as connection:
+            of = sorted({batch.header.run for batch in added})
+            locked = connection.execute(select(runs.c.id).where(runs.c.id.in_(of)).with_for_update()).scalars().all()
+            if len(locked) < len(of):
+                raise NotFoundError(f"runs {sorted(set(of) - set(locked))} are not in the store")
+            new = [
+                position
+                for position, batch in enumerate(added)
+                if connection.execute(insert, {**batch.header._asdict(), "body": batch.body}).rowcount == 1
+            ]
+            if new:
+                self._add_derived(connection, derive(new), learned)
+        self._series.update(learned)
+        return new
+
+    def _add_derived(self, connection: Connection, derived: Derived, learned: dict[_Key, tuple[int, int]]) -> None:
+        self._add_histograms(connection, derived.histograms, learned)
+        up = self._database.add_up
+        if derived.counters:
+            connection.execute(up(counters, sums=("n",)), [asdict(row) for row in derived.counters])
+        if derived.seconds:
+            sums = ("started", "ended", "failed", "dropped")
+            connection.execute(up(seconds, sums=sums), [asdict(row) for row in derived.seconds])
+        if derived.extents:
+            statement = up(extents, least=("first_started_ns",), most=("last_ended_ns",))
+            connection.execute(statement, [asdict(row) for row in derived.extents])
+        if derived.errors:
+            self._add_errors(connection, derived.errors)
+        if derived.health:
+            connection.execute(health.insert(), [asdict(row) for row in derived.health])
+        if derived.hosts:
+            connection.execute(hosts.insert(), [asdict(row) for row in derived.hosts])
+
+    def _add_histograms(
+        self, connection: Connection, rows: Sequence[HistogramRow], learned: dict[_Key, tuple[int, int]]
+    ) -> None:
+        """Add to the rows that are there, insert the others."""
+        places = [((self._series_number(connection, row, learned), row.second), row) for row in rows]
+        if not places:
+            return
+        numbers = {number for (number, _), _ in places}
+        first, last = min(second for (_, second), _ in places), max(second for (_, second), _ in places)
+        stored = select(*histograms.columns).where(
+            histograms.c.series.in_(sorted(numbers)), histograms.c.second.between(first, last)
+        )
+        before = {(row.series, row.second): row for row in connection.execute(stored)}
+        merged = []
+        for (number, second), row in places:
+            old = before.get((number, second))
+            total = row if old is None else add_rows(row, _stored_histogram(row, old))
+            merged.append(
+                {
+                    "series": number,
+                    "second": second,
+                    "n": total.n,
+                    "sum_us": total.sum_us,
+                    "min_us": total.min_us,
+                    "max_us": total.max_us,
+                    "spans": total.spans,
+                }
+            )
+        connection.execute(self._database.replace(histograms), merged)
+
+    def _series_number(self, connection: Connection, row: HistogramRow, learned: dict[_Key, tuple[int, int]]) -> int:
+        key = (row.run, row.kind, row.name, row.outcome)
+        known = learned.get(key) or self._series.get(key)
+        if known is not None and known[1] <= row.ordinal:
+            return known[0]
+        fields = {"run": row.run, "kind": row.kind, "name": row.name, "outcome": row.outcome}
+        connection.execute(self._database.insert_new(series), {**fields, "ordinal": row.ordinal})
+        wanted = [series.c[name] == value for name, value in fields.items()]
+        number, ordinal = connection.execute(select(series.c.number, series.c.ordinal).where(*wanted)).one()
+        if ordinal > row.ordinal:
+            ordinal = row.ordinal
+            connection.execute(series.update().where(series.c.number == number).values(ordinal=ordinal))
+        learned[key] = (number, ordinal)
+        return int(number)
+
+    def _add_errors(self, connection: Connection, rows: Sequence[ErrorRow]) -> None:
+        statement = self._database.add_up(
+            errors, sums=("n",), least=("first_second", "iteration"), most=("last_second",)
+        )
+        for run in sorted({row.run for row in rows}):
+            of_run = select(errors.c.source, errors.c.digest).where(errors.c.run == run)
+            known = {tuple(row) for row in connection.execute(of_run)}
+            for row in (row for row in rows if row.run == run):
+                digest = _digest(row.kind, row.message)
+                if (row.source, digest) not in known and len(known) >= MAX_ERRORS:
+                    row = ErrorRow(**{**asdict(row), "kind": FURTHER, "message": FURTHER})
+                    digest = _digest(FURTHER, FURTHER)
+                known.add((row.source, digest))
+                connection.execute(statement, {**asdict(row), "digest": digest})
+
+    def runs_known(self, wanted: Sequence[str]) -> frozenset[str]:
+        with self._database.reading() as connection:
+            return frozenset(connection.execute(select(runs.c.id).where(runs.c.id.in_(wanted))).scalars())
+
+    def batch_totals(self, run: str) -> Sequence[BatchTotals]:
+        b = batches.c
+        statement = (
+            select(
+                b.agent,
+                b.life,
+                b.worker,
+                func.count().label("batches"),
+                func.max(b.seq).label("last_seq"),
+                *(func.sum(b[name]).label(name) for name in ("iterations", "actions", "calls")),
+                func.sum(func.length(b.body)).label("body_bytes"),
+            )
+            .where(b.run == run)
+            .group_by(b.agent, b.life, b.worker)
+            .order_by(b.agent, b.life, b.worker)
+        )
+        with self._database.reading() as connection:
+            return [
+                # Sums of SQL come as decimals on some databases.
+                convert(dict(zip(BatchTotals.__struct_fields__, row, strict=True)), BatchTotals, strict=False)
+                for row in connection.execute(statement)
+            ]
+
+    def batch_seqs(self, run: str, agent: str, life: int, worker: int) -> Sequence[int]:
+        b = batches.c
+        wanted = (b.run == run, b.agent == agent, b.life == life, b.worker == worker)
+        with self._database.reading() as connection:
+            return connection.execute(select(b.seq).where(*wanted).order_by(b.seq)).scalars().all()
+
+    def batch_iterate(self, run: str) -> Iterator[StoredBatch]:
+        columns = [batches.c[field] for field in BatchHeader._fields]
+        last = -1
+        while True:
+            statement = (
+                select(batches.c.number, batches.c.body, *columns)
+                .where(batches.c.run == run, batches.c.number > last)
+                .order_by(batches.c.number)
+                .limit(PAGE_BATCHES)
+            )
+            with self._database.reading() as connection:
+                page = connection.execute(statement).all()
+            for number, body, *fields in page:
+                last = number
+                yield StoredBatch(BatchHeader(*fields), body)
+            if len(page) < PAGE_BATCHES:
+                return
+
+    def histogram_iterate(
+        self, run: str, *, kinds: Sequence[str] | None = None, first_second: int | None = None
+    ) -> Iterator[HistogramRow]:
+        wanted: list[Any] = [series.c.run == run]
+        if kinds is not None:
+            wanted.append(series.c.kind.in_(kinds))
+        if first_second is not None:
+            wanted.append(histograms.c.second >= first_second)
+        columns = (series.c.kind, series.c.name, series.c.outcome, series.c.ordinal)
+        values = [column for column in histograms.columns if column.name != "series"]
+        place = (histograms.c.series, histograms.c.second)
+        last: tuple[int, int] | None = None
+        while True:
+            statement = select(histograms.c.series, *columns, *values).join(series).where(*wanted).order_by(*place)
+            if last is not None:
+                statement = statement.where(tuple_(*place) > last)
+            with self._database.reading() as connection:
+                page = connection.execute(statement.limit(PAGE_HISTOGRAMS)).all()
+            for row in page:
+                fields = dict(row._mapping)
+                last = (fields.pop("series"), row.second)
+                yield HistogramRow(run=run, **fields)
+            if len(page) < PAGE_HISTOGRAMS:
+                return
+
+    def counter_list(self, run: str) -> Sequence[CounterRow]:
+        c = counters.c
+        statement = select(*counters.columns).where(c.run == run).order_by(c.kind, c.name, c.outcome, c.status)
+        with self._database.reading() as connection:
+            return [CounterRow(**row._mapping) for row in connection.execute(statement)]
+
+    def second_list(self, run: str) -> Sequence[SecondRow]:
+        statement = select(*seconds.columns).where(seconds.c.run == run).order_by(seconds.c.second)
+        with self._database.reading() as connection:
+            return [SecondRow(**row._mapping) for row in connection.execute(statement)]
+
+    def error_list(self, run: str) -> Sequence[ErrorRow]:
+        e = errors.c
+        statement = select(*columns_of(errors, "digest")).where(e.run == run).order_by(e.n.desc(), e.source, e.digest)
+        with self._database.reading() as connection:
+            return [ErrorRow(**row._mapping) for row in connection.execute(statement)]
+
+    def extent_get(self, run: str) -> ExtentRow | None:
+        with self._database.reading() as connection:
+            row = connection.execute(select(*extents.columns).where(extents.c.run == run)).first()
+            return None if row is None else ExtentRow(**row._mapping)
+
+    def health_list(self, run: str) -> Sequence[HealthSecond]:
+        h = health.c
+        statement = select(*columns_of(health)).where(h.run == run)
+        with self._database.reading() as connection:
+            rows = connection.execute(statement.order_by(h.second, h.agent, h.life, h.worker, h.number))
+            return [HealthSecond(**row._mapping) for row in rows]
+
+    def host_list(self, run: str) -> Sequence[HostSecond]:
+        h = hosts.c
+        statement = select(*columns_of(hosts)).where(h.run == run)
+        with self._database.reading() as connection:
+            rows = connection.execute(statement.order_by(h.second, h.agent, h.life, h.number))
+            return [HostSecond(**row._mapping) for row in rows]
+
+
+def _stored_histogram(row: HistogramRow, old: Any) -> HistogramRow:
+    """A stored row of the same series and second."""
+    return HistogramRow(
+        run=row.run,
+        kind=row.kind,
+        name=row.name,
+        outcome=row.outcome,
+        ordinal=row.ordinal,
+        second=row.second,
+        n=old.n,
+        sum_us=old.sum_us,
+        min_us=old.min_us,
+        max_us=old.max_us,
+        spans=old.spans,
+    )
+
+
+def _digest(kind: str, message: str) -> str:
+    return blake2b(f"{kind}\x00{message}".encode(), digest_size=16).hexdigest()

@@ -1,0 +1,85 @@
+"""Stage 8/10 · Plain counts of a commit: by second, by outcome, by error; and the health of those who measured."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from osbench.common.clock import NS_PER_S
+from osbench.common.error import ProtocolError
+from osbench.common.outcome import Outcome
+from osbench.common.record import BatchHeader
+from osbench.coordinator.cells import compact
+from osbench.coordinator.columns import BatchColumns
+from osbench.coordinator.merge import Integers
+from osbench.coordinator.store.values import CounterRow, ErrorRow, HealthSecond, HostSecond, SecondRow
+
+#: No stamp may lie further from the start of its run: 12 days, so that any duration fits 40 bits of microseconds.
+MAX_SPAN_NS = 12 * 24 * 3600 * NS_PER_S
+MAX_SECOND = MAX_SPAN_NS // NS_PER_S
+
+
+def seconds_of(run: str, started: Integers, ended: Integers, outcome: Integers) -> tuple[SecondRow, ...]:
+    """Starts, ends, failures and drops by second."""
+    dropped = outcome == Outcome.DROPPED
+    if dropped.any():
+        ran = ~dropped
+        which = (started[ran], ended[ran], ended[ran & (outcome != Outcome.OK)], ended[dropped])
+    else:
+        which = (started, ended, ended[outcome != Outcome.OK], ended[:0])
+    counts: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    for at, seconds in enumerate(which):
+        if len(seconds):
+            first = int(seconds.min())
+            present, _, numbers = compact(seconds - first, int(seconds.max()) - first + 1)
+            for second, n in zip(present.tolist(), numbers.tolist(), strict=True):
+                counts[second + first][at] = n
+    return tuple(
+        SecondRow(run=run, second=second, started=s, ended=e, failed=f, dropped=d)
+        for second, (s, e, f, d) in sorted(counts.items())
+    )
+
+
+def added_counters(rows: Iterable[CounterRow]) -> tuple[CounterRow, ...]:
+    sums: dict[tuple[str, str, str, int, int], int] = defaultdict(int)
+    for row in rows:
+        sums[row.run, row.kind, row.name, row.outcome, row.status] += row.n
+    return tuple(
+        CounterRow(run=run, kind=kind, name=name, outcome=outcome, status=status, n=n)
+        for (run, kind, name, outcome, status), n in sums.items()
+    )
+
+
+def added_errors(rows: Sequence[ErrorRow]) -> tuple[ErrorRow, ...]:
+    sums: dict[tuple[str, str, str], ErrorRow] = {}
+    for row in rows:
+        before = sums.get((row.source, row.kind, row.message), row)
+        sums[row.source, row.kind, row.message] = ErrorRow(
+            run=row.run,
+            source=row.source,
+            kind=row.kind,
+            message=row.message,
+            n=row.n if before is row else before.n + row.n,
+            first_second=min(before.first_second, row.first_second),
+            last_second=max(before.last_second, row.last_second),
+            iteration=min(before.iteration, row.iteration),
+        )
+    return tuple(sums.values())
+
+
+def _bounded(header: BatchHeader, second: int) -> int:
+    if not -MAX_SECOND <= second <= MAX_SECOND:
+        raise ProtocolError(f"batch {header.key}: second {second} of the run; at most {MAX_SECOND} are taken")
+    return second
+
+
+def health_of(batch: BatchColumns) -> Iterator[HealthSecond]:
+    header = batch.header
+    for stamp_ns, span_ns, *rest in zip(*(column.tolist() for column in batch.health), strict=True):
+        second = _bounded(header, (stamp_ns - span_ns // 2 - header.start_ns) // NS_PER_S)
+        yield HealthSecond(header.run, header.agent, header.life, header.worker, second, span_ns, *rest)
+
+
+def hosts_of(batch: BatchColumns) -> Iterator[HostSecond]:
+    header = batch.header
+    for stamp_ns, *rest in zip(*(column.tolist() for column in batch.hosts), strict=True):
+        second = _bounded(header, (stamp_ns - NS_PER_S // 2 - header.start_ns) // NS_PER_S)
+        yield HostSecond(header.run, header.agent, header.life, second, *rest)
