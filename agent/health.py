@@ -74,6 +74,7 @@ class Watchdog:
         gc.callbacks.append(self.pauses.on_collect)
         self._row_ns = self.clock.now_ns()
         self._expected_ns = self._row_ns + WAKE_NS
+        self.stall_ns = self.lag_max_ns = 0
         self._on_core_ns, self._waiting_ns = self.read_schedstat()
         self._paused_ns = self.pauses.paused_ns
 

@@ -2,16 +2,19 @@
 
 Rules: one writer, the worker; readers are its supervisor and the next life of the agent. A rank is marked before its
 iteration starts, so after a kill -9 the started iterations are known exactly: what lies below the mark was started,
-what lies above was not. (After a power cut the file may be old: the kernel writes it back when it likes.)
+what lies above was not. The writer holds a lock on the file as long as it lives: marks that still may move are final for
+nobody. (After a power cut the file may be old: the kernel writes it back when it likes.)
 
     word 0        magic and version          word 1   state (STATES)
-    word 2 … 12   counters, see COUNTERS     word 13  shares in use
+    word 2 … 12   counters, see COUNTERS     word 13  shares in use   word 14  process id
     word 16 + 2k  epoch of the k-th share    word 17 + 2k   ranks started in it
 
 All words are 64-bit little-endian.
 """
 
+import fcntl
 import mmap
+import os
 import sys
 from pathlib import Path
 
@@ -36,6 +39,7 @@ COUNTERS = (
 MAX_SHARES = 248
 WORDS = 512
 _SHARES_USED = 13
+_PID = 14
 _FIRST_SHARE = 16
 
 assert sys.byteorder == "little", "marks are written as native words; only little-endian machines are supported"
@@ -49,10 +53,11 @@ class Marks:
     """
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
+        self._lock = -1
         if create:
-            path.touch(mode=0o600)
-            with path.open("r+b") as file:
-                file.truncate(WORDS * 8)
+            self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._lock, WORDS * 8)
         with path.open("r+b") as file:
             if path.stat().st_size != WORDS * 8:
                 raise ProtocolError(f"{path} is {path.stat().st_size} bytes long; marks have {WORDS * 8}")
@@ -60,6 +65,7 @@ class Marks:
         self.words = memoryview(self._map).cast("Q")
         if create:
             self.words[0] = MAGIC
+            self.words[_PID] = os.getpid()
         if self.words[0] != MAGIC:
             self.close()
             raise ProtocolError(f"{path} does not hold marks of version {MAGIC & 0xFFFFFFFF}")
@@ -68,6 +74,9 @@ class Marks:
         """Unmap; the file stays."""
         self.words.release()
         self._map.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     @property
     def state(self) -> str:
@@ -99,3 +108,17 @@ class Marks:
         """Progress in each share."""
         first = [_FIRST_SHARE + 2 * k for k in range(self.words[_SHARES_USED])]
         return tuple(ShareProgress(epoch=self.words[word], started=self.words[word + 1]) for word in first)
+
+
+def writer_pid(path: Path) -> int:
+    """The process that writes these marks; 0 when it is gone.
+
+    The lock tells whether it lives; flock(2), since a POSIX lock goes with any closing of the file.
+    """
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(8 * _PID)
+            return int.from_bytes(file.read(8), sys.byteorder)
+    return 0

@@ -49,12 +49,14 @@ class Pacer:
         start_ns: start of the run on the agent's clock.
         shares: in the order given.
         is_draining: nothing more is started.
+        lease_ns: nothing is started from this moment on; None for no such moment.
     """
 
     schedule: Schedule
     start_ns: int
     shares: list[ShareState] = field(default_factory=list)
     is_draining: bool = False
+    lease_ns: int | None = None
 
     def add(self, share: Share) -> ShareState:
         """Take a share over, once; its iterations are due from now on."""
@@ -67,7 +69,7 @@ class Pacer:
     def next_in_slot(self, state: ShareState, now_ns: int) -> int | None:
         """Closed loop: the index a free slot of this share starts now; None when the slot has no more to do."""
         assert isinstance(self.schedule, ClosedLoop), "only a closed loop has slots"
-        if self.is_draining or self._is_over(now_ns):
+        if self._is_fenced(now_ns) or self._is_over(now_ns):
             return None
         index = state.share.index(state.started)
         if index is not None:
@@ -79,7 +81,7 @@ class Pacer:
 
         Whoever takes an arrival that is not dropped starts it, and calls `ended` for it later.
         """
-        while not self.is_draining and state.next_due_ns is not None and state.next_due_ns <= now_ns:
+        while not self._is_fenced(now_ns) and state.next_due_ns is not None and state.next_due_ns <= now_ns:
             index = state.share.index(state.started)
             assert index is not None, "what is due has an index"
             arrival = Arrival(index, state.next_due_ns, self._is_full(state))
@@ -102,6 +104,11 @@ class Pacer:
     def _is_over(self, now_ns: int) -> bool:
         duration_ns = self.schedule.duration_ns if isinstance(self.schedule, ClosedLoop) else None
         return duration_ns is not None and now_ns - self.start_ns >= duration_ns
+
+    def _is_fenced(self, now_ns: int) -> bool:
+        """Nothing may be started; once it was so it stays so, for others may have been given what was left."""
+        self.is_draining = self.is_draining or (self.lease_ns is not None and now_ns >= self.lease_ns)
+        return self.is_draining
 
     def _is_full(self, state: ShareState) -> bool:
         return state.share.slots is not None and state.in_flight >= state.share.slots

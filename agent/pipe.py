@@ -34,12 +34,18 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
 
     Attributes:
         goal: run, drain or stop. start_ns: on the agent's clock.
-        shares: all the worker ever was given.
+        shares: all it owns or owned, oldest first; none is ever taken away.
     """
 
     goal: str
     start_ns: int = 0
     shares: tuple[Share, ...] = ()
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True, tag="lease"):
+    """Iterations may be started until this moment on the agent's clock, and none after it."""
+
+    until_ns: int
 
 
 class Pressure(msgspec.Struct, frozen=True, kw_only=True, tag="pressure"):
@@ -59,12 +65,15 @@ class Wrote(msgspec.Struct, frozen=True, kw_only=True, tag="wrote"):
     offset: int
 
 
+class UsedUp(msgspec.Struct, frozen=True, kw_only=True, tag="used_up"):
+    """From a worker: nothing is left to start in the shares it has, nothing is in flight, and all is in its spool.
+
+    It waits for orders: it may yet be given what a dead worker left.
+    """
+
+
 class Ended(msgspec.Struct, frozen=True, kw_only=True, tag="ended"):
-    """From a worker: nothing is left to do in the shares it has, and all is in its spool."""
-
-
-class Resumed(msgspec.Struct, frozen=True, kw_only=True, tag="resumed"):
-    """From a worker: it has shares to run (again)."""
+    """From a worker: it was told to drain or to stop, has done so, and starts nothing more, whatever it is told."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -73,8 +82,8 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
     error: str
 
 
-ToWorker = Setup | Command | Pressure
-FromWorker = Prepared | Wrote | Ended | Resumed | Failed
+ToWorker = Setup | Command | Lease | Pressure
+FromWorker = Prepared | Wrote | UsedUp | Ended | Failed
 
 _to_worker: Any = msgspec.msgpack.Decoder(ToWorker)
 _from_worker: Any = msgspec.msgpack.Decoder(FromWorker)

@@ -24,10 +24,11 @@ from osbench.agent.pipe import (
     Ended,
     Failed,
     FromWorker,
+    Lease,
     Prepared,
     Pressure,
-    Resumed,
     Setup,
+    UsedUp,
     Wrote,
     read_to_worker,
 )
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 BATCH_NS = 900 * NS_PER_MS
 #: Batches that may wait in memory for room on the disk.
 MAX_UNWRITTEN = 1_000
+#: Iterations of a slot after which the loop gets its turn, whether they waited for anything or not.
+BREATH = 16
 #: How long cancelled iterations may take to end.
 CANCEL_S = 5.0
 
@@ -53,9 +56,14 @@ CANCEL_S = 5.0
 class Workplace(Protocol):
     """What a worker needs to run a job: the scenario and the clients of the cloud's services."""
 
-    clients: ServiceClients
-    scenario: Scenario
-    arguments: dict[str, Any]
+    @property
+    def clients(self) -> ServiceClients: ...
+
+    @property
+    def scenario(self) -> Scenario: ...
+
+    @property
+    def arguments(self) -> dict[str, Any]: ...
 
     async def close(self) -> None:
         """Close all connections."""
@@ -89,7 +97,8 @@ class Worker:
         self._ended = self._failed = self._dropped = self._started = 0
         self._batch_ns = self._written = 0
         self._unwritten: list[Batch] = []
-        self._goal = "prepare"
+        self._lease_ns: int | None = None
+        self._is_used_up = self._is_over = False
         self._arrivals: asyncio.Event = asyncio.Event()
         self._open_loop: asyncio.Task[None] | None = None
         self._cancel: asyncio.TimerHandle | None = None
@@ -98,16 +107,23 @@ class Worker:
 
     def obey(self, command: Command) -> None:
         """Take a command: start, take shares over, drain or stop."""
+        if self._is_over:
+            return
         if command.goal == "run" and self.recorder is None:
             self._begin(command.start_ns)
-        if self.pacer is not None:
+        if self.pacer is not None and not self.pacer.is_draining:
             known = {state.share.epoch for state in self.pacer.shares}
             for share in command.shares:
                 if share.epoch not in known:
                     self._take(self.pacer.add(share))
         if command.goal in ("drain", "stop"):
             self._drain(is_stop=command.goal == "stop")
-        self._goal = command.goal
+
+    def extend_lease(self, until_ns: int) -> None:
+        """Iterations may be started until then."""
+        self._lease_ns = until_ns
+        if self.pacer is not None:
+            self.pacer.lease_ns = until_ns
 
     def set_pressure(self, is_full: bool) -> None:
         """The spool is (no longer) full."""
@@ -120,7 +136,7 @@ class Worker:
             run=plan.run, agent=setup.agent, life=setup.life, worker=setup.worker, start_ns=start_ns
         )
         self.recorder = Recorder(identity=identity, request_ids=plan.request_ids)
-        self.pacer = Pacer(schedule=plan.schedule, start_ns=start_ns)
+        self.pacer = Pacer(schedule=plan.schedule, start_ns=start_ns, lease_ns=self._lease_ns)
         self._batch_ns = self.clock.now_ns()
         self.marks.set("start_error_ns", max(self.clock.now_ns() - start_ns, 0))
         self.marks.state = "running"
@@ -129,9 +145,7 @@ class Worker:
     def _take(self, state: ShareState) -> None:
         assert self.pacer is not None
         self._words[id(state)] = self.marks.add_share(state.share.epoch)
-        if self.marks.state == "ended":
-            self.marks.state = "running"
-            self.say(Resumed())
+        self._is_used_up = False
         if isinstance(self.job.plan.schedule, ClosedLoop):
             assert state.share.slots is not None
             for _ in range(min(state.share.slots, state.share.size() or state.share.slots)):
@@ -143,6 +157,7 @@ class Worker:
     def _drain(self, is_stop: bool) -> None:
         if self.pacer is None:
             # It never started, so there is nothing to drain.
+            self._is_over = True
             self.marks.state = "ended"
             self.say(Ended())
             return
@@ -179,9 +194,14 @@ class Worker:
         assert pacer is not None
         await self._until(pacer.start_ns)
         now_ns = self.clock.now_ns
+        in_a_row = 0
         while (index := pacer.next_in_slot(state, now_ns())) is not None:
             words[word] = state.started
             await self._run(index, -1)
+            in_a_row += 1
+            if in_a_row % BREATH == 0:
+                # A scenario that never waits would keep the loop from all else.
+                await asyncio.sleep(0)
 
     async def _arrive(self) -> None:
         """The arrivals of an open loop, share by share as they are due."""
@@ -295,18 +315,22 @@ class Worker:
                 self.marks.set("lag_max_ns", max(row.lag_max_ns, 0))
             if self.clock.now_ns() - self._batch_ns >= BATCH_NS:
                 self._write()
-            if self._is_at_end():
+            if not self._is_over and not self._tasks and not self._is_used_up:
+                self._use_up()
+            if self._is_used_up and self.pacer is not None and self.pacer.is_draining and not self._is_over:
                 self._end()
 
-    def _is_at_end(self) -> bool:
+    def _use_up(self) -> None:
+        """Nothing is in flight: if nothing is left to start either, spool all there is and say so."""
         assert self.pacer is not None
-        is_done = not self._tasks and (self.pacer.is_draining or self.pacer.next_due_ns() is None)
-        return (
-            is_done
-            and not self._unwritten
-            and bool(self.pacer.shares or self.pacer.is_draining)
-            and self.marks.state != "ended"
-        )
+        has_more = not self.pacer.is_draining and (self.pacer.next_due_ns() is not None or not self.pacer.shares)
+        if has_more:
+            return
+        self._write()
+        self._note()
+        if not self._unwritten:
+            self._is_used_up = True
+            self.say(UsedUp())
 
     def _end(self) -> None:
         assert self.recorder is not None
@@ -314,6 +338,7 @@ class Worker:
         self._write()
         self._note()
         if not self._unwritten:
+            self._is_over = True
             self.marks.state = "ended"
             self.say(Ended())
 
@@ -393,6 +418,8 @@ async def _listen(worker: Worker, reader: asyncio.StreamReader) -> None:
     while (message := await read_to_worker(reader)) is not None:
         if isinstance(message, Command):
             worker.obey(message)
+        elif isinstance(message, Lease):
+            worker.extend_lease(message.until_ns)
         elif isinstance(message, Pressure):
             worker.set_pressure(message.is_full)
 
@@ -400,9 +427,9 @@ async def _listen(worker: Worker, reader: asyncio.StreamReader) -> None:
 def main() -> None:
     """Entry point of `python -m osbench.agent.worker`."""
     logging.basicConfig(level=os.environ.get("OSBENCH_LOG", "INFO"), format="%(asctime)s worker %(message)s")
-    from osbench.agent.workplace import open_workplace
+    from osbench.agent.workplace import CloudWorkplace
 
-    uvloop.run(serve(open_workplace))
+    uvloop.run(serve(CloudWorkplace))
 
 
 if __name__ == "__main__":

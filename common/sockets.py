@@ -36,12 +36,11 @@ def control_router(context: zmq.asyncio.Context, endpoint: str) -> zmq.asyncio.S
     return socket
 
 
-def control_dealer(context: zmq.asyncio.Context, endpoint: str, agent: str) -> zmq.asyncio.Socket:
-    """An agent's end of the control channel; its routing id is its name."""
+def control_dealer(context: zmq.asyncio.Context, agent: str) -> zmq.asyncio.Socket:
+    """An agent's end of the control channel, not yet connected; its routing id is its name."""
     socket = context.socket(zmq.DEALER)
     _set(socket, _COMMON, _DEALER, _CONTROL)
     socket.setsockopt(zmq.ROUTING_ID, agent.encode())
-    socket.connect(endpoint)
     return socket
 
 

@@ -34,9 +34,9 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     position: int
     description: str = ""
     arguments: dict[str, Any] = {}
-    runner: RunnerSpec = RunnerSpec(kind="serial", options={"times": 1})
+    runner: RunnerSpec = msgspec.field(default_factory=lambda: RunnerSpec(kind="serial", options={"times": 1}))
     contexts: dict[str, Any] = {}
-    sla: dict[str, Any] = {"failure_rate": {"max": 0}}
+    sla: dict[str, Any] = msgspec.field(default_factory=lambda: {"failure_rate": {"max": 0}})
     hooks: tuple[dict[str, Any], ...] = ()
 
 

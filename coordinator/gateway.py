@@ -13,7 +13,7 @@ import zmq.asyncio
 
 from osbench.common.clock import Clock
 from osbench.common.error import ProtocolError
-from osbench.common.messages import ClockProbe, ClockReply, Hello, Refusal, Report, ToAgent
+from osbench.common.messages import ClockProbe, ClockReply, Hello, Refusal, Report, ToAgent, ToCoordinator
 from osbench.common.wire import TO_COORDINATOR, decode, encode
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Gateway:
     """
 
     def __init__(
-        self, socket: zmq.asyncio.Socket, clock: Clock, on_message: Callable[[str, Hello | Report, int], None]
+        self, socket: zmq.asyncio.Socket, clock: Clock, on_message: Callable[[str, ToCoordinator, int], None]
     ) -> None:
         self._socket = socket
         self._clock = clock
@@ -60,8 +60,7 @@ class Gateway:
                     probe_sent_ns=message.sent_ns, received_ns=received_ns, replied_ns=self._clock.now_ns()
                 )
                 await self.send(agent, reply)
-            else:
-                self._on_message(agent, message, received_ns)
+            self._on_message(agent, message, received_ns)
 
     async def send(self, agent: str, message: ToAgent) -> bool:
         """Send to an agent; False if there is no way to it now."""

@@ -1,10 +1,11 @@
 """Marks: what a worker notes is there for whoever looks later."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from osbench.agent.marks import COUNTERS, WORDS, Marks
+from osbench.agent.marks import COUNTERS, WORDS, Marks, writer_pid
 from osbench.common.error import ProtocolError
 from osbench.common.messages import ShareProgress
 
@@ -33,3 +34,12 @@ def test_what_is_not_marks_is_refused(tmp_path: Path, content: bytes) -> None:
 
     with pytest.raises(ProtocolError, match="marks"):
         Marks(tmp_path / "m")
+
+
+def test_marks_that_may_still_move_name_their_writer(tmp_path: Path) -> None:
+    """The next life of an agent would otherwise take the progress of an orphan for final, and run indices twice."""
+    writer = Marks(tmp_path / "m", create=True)
+
+    assert writer_pid(tmp_path / "m") == os.getpid()
+    writer.close()
+    assert writer_pid(tmp_path / "m") == 0

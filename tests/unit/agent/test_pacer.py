@@ -82,3 +82,14 @@ def test_a_draining_worker_starts_nothing() -> None:
 
     assert list(pacer.due(state, START_NS + NS_PER_S)) == []
     assert pacer.next_due_ns() is None
+
+
+def test_nothing_starts_when_the_lease_is_over_and_nothing_after_it_either() -> None:
+    """Others may have been given what was left: an agent that was frozen must not go on when it thaws."""
+    pacer = Pacer(schedule=ClosedLoop(concurrency=1, iterations=5), start_ns=START_NS, lease_ns=START_NS + 10)
+    state = pacer.add(divide(1, 5, 1, (1,))[0])
+
+    assert pacer.next_in_slot(state, START_NS + 9) == 0
+    assert pacer.next_in_slot(state, START_NS + 10) is None
+    pacer.lease_ns = START_NS + 1_000
+    assert pacer.next_in_slot(state, START_NS + 11) is None

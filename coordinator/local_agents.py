@@ -1,0 +1,123 @@
+"""Agents on this machine: processes of their own, so that they outlive the coordinator and are found again.
+
+Rules: nothing secret is on a command line; an agent's configuration is a 0600 file in its own folder. A process is known
+by its id and its start time together, so that a recycled id is never taken for ours.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from osbench.common.error import AgentError
+
+log = logging.getLogger(__name__)
+
+#: How long an agent may take to end after SIGTERM, before it is killed; its spool stays in any case.
+LEAVE_S = 10.0
+#: An agent without a run whose coordinator is silent for so long ends by itself.
+LINGER_S = 300.0
+
+
+class LocalAgent:
+    """One agent process and its folder.
+
+    Args:
+        folder: its own: configuration, process file, log, spool.
+        name: the agent's.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        self.name = name
+
+    def ensure(self, *, control: str, bulk: str, workers: int) -> None:
+        """Start the agent unless it is running.
+
+        Raises:
+            AgentError: its folder cannot be written or the process cannot be started.
+        """
+        if self.process() is not None:
+            return
+        config = {
+            "name": self.name,
+            "control": control,
+            "bulk": bulk,
+            "spool": str(self.folder / "spool"),
+            "workers": workers,
+            "linger_s": LINGER_S,
+        }
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _write_private(self.folder / "agent.json", json.dumps(config))
+            with os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "osbench.agent.main", "start", "--config", str(self.folder / "agent.json")],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                    cwd="/",
+                )
+        except OSError as error:
+            raise AgentError(f"agent {self.name} cannot be started in {self.folder}: {error.strerror}") from error
+        started = psutil.Process(process.pid).create_time()
+        _write_private(self.folder / "process.json", json.dumps({"pid": process.pid, "started": started}))
+
+    def process(self) -> psutil.Process | None:
+        """The agent's process; None if it does not run."""
+        try:
+            known = json.loads((self.folder / "process.json").read_text())
+            process = psutil.Process(known["pid"])
+            is_ours = abs(process.create_time() - known["started"]) < 0.01
+            return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
+        except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+            return None
+
+    async def end(self) -> None:
+        """SIGTERM, and SIGKILL if that does not help in time."""
+        process = self.process()
+        if process is None:
+            return
+        process.send_signal(signal.SIGTERM)
+        for _ in range(int(LEAVE_S / 0.05)):
+            await asyncio.sleep(0.05)
+            if self.process() is None:
+                return
+        log.warning("agent %s does not end by itself; killing process %d", self.name, process.pid)
+        process.kill()
+
+    def has_spooled(self) -> bool:
+        """Whether batches wait in its spool."""
+        return any(self.folder.glob("spool/*/*.seg"))
+
+    def last_words(self, lines: int = 5) -> str:
+        """The end of its log, for a message about an agent that did not come up."""
+        try:
+            text = self._log.read_text(errors="replace")
+        except OSError:
+            return "it wrote no log"
+        return "\n".join(text.splitlines()[-lines:])
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "agent.log"
+
+
+def local_agents(folder: Path, count: int) -> Sequence[LocalAgent]:
+    """The agents of a local run: `local-1`, `local-2`, …"""
+    return [LocalAgent(folder / f"local-{number}", f"local-{number}") for number in range(1, count + 1)]
+
+
+def _write_private(path: Path, text: str) -> None:
+    temporary = path.with_name(path.name + ".new")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    os.replace(temporary, path)
