@@ -1,0 +1,206 @@
+"""`osbench deployment`: target clouds."""
+
+from pathlib import Path
+
+import click
+
+from osbench.coordinator.cli.options import (
+    json_option,
+    pass_workshop,
+    print_json,
+    print_pairs,
+    print_rows,
+    wall_time,
+)
+from osbench.coordinator.cli.workshop import Workshop
+
+EPILOG_CREATE = """\b
+Examples:
+  osbench deployment create mycloud --cloud mycloud          a cloud of clouds.yaml
+  osbench deployment create mycloud --from-env               after sourcing an openrc file
+  osbench deployment create mycloud --file existing.json     Rally's spec of an existing cloud
+  osbench deployment create simulated --engine simulated     a simulated cloud on this machine
+"""
+EPILOG_CHECK = """\b
+Example:
+  osbench deployment check mycloud
+"""
+
+deployment_argument = click.argument("name", metavar="[NAME]", required=False)
+
+
+@click.group()
+def deployment() -> None:
+    """Clouds to put load on."""
+
+
+@deployment.command(epilog=EPILOG_CREATE)
+@click.argument("name")
+@click.option("--file", "file", type=click.Path(dir_okay=False), help="Spec in YAML or JSON.")
+@click.option("--cloud", help="Name in clouds.yaml.")
+@click.option("--from-env", is_flag=True, help="Take OS_* variables.")
+@click.option("--engine", metavar="ENGINE", help="Deploy engine, e.g. simulated; by default what the spec's type says.")
+@click.option("--no-use", is_flag=True, help="Do not make it the default of the other commands.")
+@json_option
+@pass_workshop
+def create(
+    workshop: Workshop,
+    name: str,
+    file: str | None,
+    cloud: str | None,
+    from_env: bool,
+    engine: str | None,
+    no_use: bool,
+    as_json: bool,
+) -> None:
+    """Make a cloud known, or put one there with an engine."""
+    from osbench.coordinator.deployment_service import create_deployment
+    from osbench.coordinator.deployment_source import (
+        DeploymentSource,
+        source_of_cloud,
+        source_of_environment,
+        source_of_file,
+    )
+
+    given = [word for word, is_given in (("--file", file), ("--cloud", cloud), ("--from-env", from_env)) if is_given]
+    if len(given) > 1:
+        raise click.UsageError(f"{' and '.join(given)} exclude each other: say once where the cloud is")
+    if engine and engine != "existing" and given not in ([], ["--file"]):
+        raise click.UsageError(f"--engine {engine} takes its spec from --file, not from {given[0]}")
+    if file:
+        source = source_of_file(Path(file), engine)
+    elif cloud:
+        source = source_of_cloud(cloud)
+    elif from_env:
+        source = source_of_environment(workshop.parts.environment)
+    elif engine:
+        source = DeploymentSource(engine=engine, spec={})
+    else:
+        raise click.UsageError("say where the cloud is: --file SPEC, --cloud CLOUD, --from-env or --engine simulated")
+    with workshop.store() as store:
+        created = create_deployment(
+            store,
+            workshop.home,
+            workshop.parts.engines(),
+            name=name,
+            engine=source.engine,
+            spec=source.spec,
+            use=not no_use,
+        )
+    shown = {"uuid": created.id, "name": created.name, "engine": created.engine, "status": str(created.status)}
+    print_pairs("Deployment", shown, as_json=as_json)
+    if not no_use and not as_json:
+        click.echo(f"Using deployment: {created.name}")
+
+
+@deployment.command("list")
+@json_option
+@pass_workshop
+def list_deployments(workshop: Workshop, as_json: bool) -> None:
+    """List deployments, oldest first."""
+    with workshop.store() as store:
+        rows = [
+            {
+                "uuid": known.id,
+                "name": known.name,
+                "engine": known.engine,
+                "created_at": wall_time(known.created_ns),
+                "status": str(known.status),
+                "active": known.id == workshop.home.choices().deployment,
+            }
+            for known in store.deployment_list()
+        ]
+    columns = {"uuid": "UUID", "name": "Name", "engine": "Engine", "created_at": "Created at", "status": "Status"}
+    shown = rows if as_json else [{**row, "active": "*" if row["active"] else ""} for row in rows]
+    print_rows("Deployments", {**columns, "active": "Active"}, shown, as_json=as_json)
+
+
+@deployment.command()
+@deployment_argument
+@json_option
+@pass_workshop
+def show(workshop: Workshop, name: str | None, as_json: bool) -> None:
+    """Show one deployment: state, and how it signs in (without secrets)."""
+    from osbench.coordinator.deployment_service import cloud_of
+    from osbench.coordinator.home import chosen_deployment
+
+    with workshop.store() as store:
+        known = store.deployment_get(chosen_deployment(workshop.home, name))
+        shown = {
+            "uuid": known.id,
+            "name": known.name,
+            "engine": known.engine,
+            "status": str(known.status),
+            "failure": known.failure,
+            "created_at": wall_time(known.created_ns),
+        }
+        if str(known.status) == "deploy->finished":
+            cloud = cloud_of(store, known.id)
+            shown |= {
+                "auth_url": cloud.admin.auth_url,
+                "username": cloud.admin.username or cloud.admin.user_id,
+                "project": cloud.admin.project_name or cloud.admin.project_id,
+                "region": cloud.admin.region,
+                "interface": cloud.admin.interface,
+                "users": str(len(cloud.users)),
+            }
+    print_pairs("Deployment", shown, as_json=as_json)
+
+
+@deployment.command()
+@deployment_argument
+@pass_workshop
+def config(workshop: Workshop, name: str | None) -> None:
+    """Print a deployment's spec as JSON, secrets hidden."""
+    from osbench.coordinator.deployment_service import hidden
+    from osbench.coordinator.home import chosen_deployment
+
+    with workshop.store() as store:
+        known = store.deployment_get(chosen_deployment(workshop.home, name))
+        print_json({"engine": known.engine, "spec": hidden(store.deployment_secrets(known.id).spec)})
+
+
+@deployment.command(epilog=EPILOG_CHECK)
+@deployment_argument
+@json_option
+@pass_workshop
+def check(workshop: Workshop, name: str | None, as_json: bool) -> None:
+    """Sign in to a deployment's cloud and list its services."""
+    import asyncio
+
+    from osbench.coordinator.deployment_service import check_cloud, cloud_of
+    from osbench.coordinator.home import chosen_deployment
+
+    with workshop.store() as store:
+        cloud = cloud_of(store, chosen_deployment(workshop.home, name))
+    checked = asyncio.run(check_cloud(cloud))
+    rows = [{"service": line.name, "type": line.type, "url": line.url} for line in checked.services]
+    if as_json:
+        print_json({"services": rows, "users_checked": checked.users_checked})
+        return
+    print_rows("Available services", {"service": "Service", "type": "Service type", "url": "URL"}, rows, as_json=False)
+    if checked.users_checked:
+        click.echo(f"{checked.users_checked} users of the deployment signed in.")
+
+
+@deployment.command()
+@click.argument("name")
+@pass_workshop
+def use(workshop: Workshop, name: str) -> None:
+    """Make a deployment the default of the other commands."""
+    with workshop.store() as store:
+        known = store.deployment_get(name)
+    workshop.home.choose(deployment=known.id)
+    click.echo(f"Using deployment: {known.name}")
+
+
+@deployment.command()
+@click.argument("name")
+@pass_workshop
+def destroy(workshop: Workshop, name: str) -> None:
+    """Remove what its engine made, and forget a deployment; its tasks must be deleted first."""
+    from osbench.coordinator.deployment_service import destroy_deployment
+
+    with workshop.store() as store:
+        gone = destroy_deployment(store, workshop.home, workshop.parts.engines(), name)
+    click.echo(f"Deployment {gone.name} is destroyed.")

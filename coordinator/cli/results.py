@@ -1,0 +1,63 @@
+"""What came of a task: as text, JSON or HTML, and the exit code."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from osbench.coordinator.cli.options import terminal_width
+from osbench.coordinator.cli.workshop import Workshop
+
+if TYPE_CHECKING:
+    from osbench.coordinator.progress import TaskOutcome
+    from osbench.coordinator.store.contract import Store
+
+
+def show_outcome(workshop: Workshop, store: "Store", outcome: "TaskOutcome", *, require_valid: bool) -> int:
+    """Print the result and the next steps; the exit code."""
+    print_detailed(store, outcome.task)
+    if outcome.failure:
+        click.echo(f"Error: {outcome.failure}", err=True)
+    if workshop.verbosity >= 0:
+        click.echo(f"\nHTML report: osbench task report {outcome.task} --out report.html", err=True)
+    return outcome.exit_code(require_valid=require_valid)
+
+
+def print_detailed(store: "Store", task_id: str) -> None:
+    """Verdicts and tables of a task."""
+    from osbench.coordinator.report.text import task_text
+    from osbench.coordinator.result_reader import read_task
+
+    click.echo(task_text(read_task(store, task_id), width=terminal_width(), colour=sys.stdout.isatty()))
+
+
+def result_json(store: "Store", task_id: str) -> bytes:
+    """A task's results with their schema version."""
+    from osbench.coordinator.report.json import task_json
+    from osbench.coordinator.result_reader import read_task
+
+    return task_json(read_task(store, task_id))
+
+
+def report_html(store: "Store", task_id: str) -> bytes:
+    """A task's report as one HTML file."""
+    from osbench.coordinator.report.html import task_html
+    from osbench.coordinator.result_reader import read_task
+
+    return task_html(read_task(store, task_id)).encode()
+
+
+def write_report(path: Path, data: bytes) -> None:
+    """Write a report.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    from osbench.common.error import InputError
+
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; choose another file with --out") from error
+    click.echo(f"Report written to {path}", err=True)

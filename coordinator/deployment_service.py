@@ -1,0 +1,238 @@
+"""What can be done with deployments: create, look at, check, destroy.
+
+Rules: no options and no printing, which are the command line's. An engine puts a cloud there and says how to sign in;
+`existing` has nothing to put there. What the store keeps of a sign-in is common/cloud/credentials.CloudSpec as plain
+data, encrypted.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from osbench.common.cloud.credentials import CloudSpec
+from osbench.common.error import InputError, OsbenchError
+from osbench.common.nearest import did_you_mean
+from osbench.coordinator.deployment_state import Deployment, DeploymentStatus
+from osbench.coordinator.home import Home
+from osbench.coordinator.store.contract import Deployments, Tasks
+
+if TYPE_CHECKING:
+    from osbench.common.cloud.credentials import CloudCredentials
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+#: Keys whose values are secrets wherever they stand in a spec.
+SECRET_KEYS = re.compile(r"pass|secret|token|private|hmac|^key$|conn_str", re.IGNORECASE)
+HIDDEN = "***"
+#: Users of a deployment whose sign-in is tried by a check.
+MAX_CHECKED_USERS = 20
+
+
+class DeploymentsWithTasks(Deployments, Tasks, Protocol):
+    """What of the store is needed to forget a deployment."""
+
+
+class Engine(Protocol):
+    """Puts a cloud somewhere. Its spec is the user's; what it keeps is in a folder of the deployment's own."""
+
+    def deploy(self, spec: Mapping[str, Any], folder: Path) -> CloudSpec:
+        """Put the cloud there and say how to sign in.
+
+        Raises:
+            InputError: the spec does not fit; nothing was made.
+            OsbenchError: it could not be put there; `destroy` removes what is left.
+        """
+        ...
+
+    def destroy(self, spec: Mapping[str, Any], folder: Path) -> None:
+        """Remove what `deploy` made; what is gone is fine.
+
+        Raises:
+            OsbenchError: something could not be removed.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceLine:
+    """A service of a cloud, as its catalogue has it."""
+
+    name: str
+    type: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloudCheck:
+    """What a check found: services, and how many of the deployment's own users could sign in."""
+
+    services: tuple[ServiceLine, ...]
+    users_checked: int
+
+
+def create_deployment(
+    store: Deployments,
+    home: Home,
+    engines: Mapping[str, Engine],
+    *,
+    name: str,
+    engine: str,
+    spec: Mapping[str, Any],
+    use: bool,
+) -> Deployment:
+    """Put a cloud there and remember it.
+
+    Args:
+        use: make it the default of later commands.
+
+    Raises:
+        InputError: the name does not fit or is taken, or the spec does not fit; nothing is remembered.
+        OsbenchError: the engine failed; the deployment is remembered as failed.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"name {name!r:.140}: letters, digits, '.', '_' and '-' are allowed, up to 128")
+    chosen = find_engine(engines, engine)
+    created = store.deployment_create(name=name, engine=engine, spec=spec)
+    try:
+        finished = _deploy(store, home, chosen, created, spec)
+    except InputError:
+        store.deployment_delete(created.id)
+        raise
+    if use:
+        home.choose(deployment=created.id)
+    return finished
+
+
+def deploy_again(store: Deployments, home: Home, engines: Mapping[str, Engine], reference: str) -> Deployment:
+    """Take down what is left of a deployment, and put it there anew from the same spec.
+
+    Raises:
+        OsbenchError: the engine failed; the deployment is remembered as failed.
+    """
+    deployment = store.deployment_get(reference)
+    engine = find_engine(engines, deployment.engine)
+    spec = store.deployment_secrets(deployment.id).spec
+    if deployment.status is not DeploymentStatus.CLEANUP_FINISHED:
+        take_down(store, home, engines, reference)
+    return _deploy(store, home, engine, deployment, spec)
+
+
+def _deploy(
+    store: Deployments, home: Home, engine: Engine, deployment: Deployment, spec: Mapping[str, Any]
+) -> Deployment:
+    """Put a cloud there; the store says at every moment how far it is."""
+    store.deployment_update_status(deployment.id, DeploymentStatus.STARTED)
+    try:
+        cloud = engine.deploy(spec, home.deployment_folder(deployment.id))
+    except BaseException as error:
+        said = str(error) if isinstance(error, OsbenchError) else f"interrupted: {error!r}"[:500]
+        store.deployment_update_status(deployment.id, DeploymentStatus.FAILED, failure=said)
+        raise
+    store.deployment_update(deployment.id, credentials=msgspec.to_builtins(cloud))
+    return store.deployment_update_status(deployment.id, DeploymentStatus.FINISHED)
+
+
+def find_engine(engines: Mapping[str, Engine], name: str) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        InputError: there is none; with the nearest name.
+    """
+    if name not in engines:
+        known = ", ".join(sorted(engines))
+        raise InputError(f"no deploy engine is called {name!r:.80}; there are {known}{did_you_mean(name, engines)}")
+    return engines[name]
+
+
+def take_down(store: Deployments, home: Home, engines: Mapping[str, Engine], reference: str) -> Deployment:
+    """Remove what its engine made; the deployment stays known, and can be put there again.
+
+    Raises:
+        OsbenchError: something could not be removed; it is kept as cleanup->failed.
+    """
+    deployment = store.deployment_get(reference)
+    engine = find_engine(engines, deployment.engine)
+    spec = store.deployment_secrets(deployment.id).spec
+    store.deployment_update_status(deployment.id, DeploymentStatus.CLEANUP_STARTED)
+    try:
+        engine.destroy(spec, home.deployment_folder(deployment.id))
+    except OsbenchError as error:
+        store.deployment_update_status(deployment.id, DeploymentStatus.CLEANUP_FAILED, failure=str(error))
+        raise
+    return store.deployment_update_status(deployment.id, DeploymentStatus.CLEANUP_FINISHED)
+
+
+def destroy_deployment(
+    store: DeploymentsWithTasks, home: Home, engines: Mapping[str, Engine], reference: str
+) -> Deployment:
+    """Remove what its engine made, and forget it.
+
+    Raises:
+        InputError: it still has tasks; nothing was removed. OsbenchError: something could not be removed.
+    """
+    deployment = store.deployment_get(reference)
+    tasks = len(store.task_list(deployment=deployment.id))
+    if tasks:
+        raise InputError(f"deployment {deployment.name} still has {tasks} tasks; `osbench task delete` them first")
+    gone = deployment
+    if deployment.status is not DeploymentStatus.CLEANUP_FINISHED:
+        gone = take_down(store, home, engines, reference)
+    store.deployment_delete(deployment.id)
+    if home.choices().deployment == deployment.id:
+        home.choose(deployment="")
+    return gone
+
+
+def cloud_of(store: Deployments, reference: str) -> CloudSpec:
+    """How to sign in to a deployment.
+
+    Raises:
+        InputError: it has no credentials yet, or they are of another release.
+    """
+    deployment = store.deployment_get(reference)
+    credentials = store.deployment_secrets(deployment.id).credentials
+    if not credentials:
+        raise InputError(f"deployment {deployment.name} is {deployment.status} and has no credentials")
+    try:
+        return msgspec.convert(credentials, CloudSpec)
+    except msgspec.ValidationError as error:
+        raise InputError(f"the credentials of {deployment.name} do not fit: {error}; create it anew") from error
+
+
+async def check_cloud(cloud: CloudSpec) -> CloudCheck:
+    """Sign in as administrator and as the deployment's own users, and read the catalogue.
+
+    Raises:
+        CloudError: no answer, or a sign-in refused; within ten seconds each.
+    """
+    from osbench.common.cloud.administration import open_cloud, sign_in_error
+    from osbench.common.cloud.contract import CallFailed
+    from osbench.common.cloud.route import SERVICE_NAMES
+
+    users: tuple[CloudCredentials, ...] = cloud.users[:MAX_CHECKED_USERS]
+    async with open_cloud(cloud.admin) as view:
+        services = tuple(
+            ServiceLine(name=SERVICE_NAMES.get(kind, kind), type=kind, url=url)
+            for kind, url in sorted(view.account.urls.items())
+        )
+        for user in users:
+            try:
+                await view.sign_in(user)
+            except CallFailed as failed:
+                raise sign_in_error(user, failed) from failed
+    return CloudCheck(services=services, users_checked=len(users))
+
+
+def hidden(value: Any) -> Any:
+    """A spec as it may be shown: the values of secret keys replaced, at any depth."""
+    if isinstance(value, Mapping):
+        return {
+            key: HIDDEN if SECRET_KEYS.search(str(key)) and inner and not isinstance(inner, bool) else hidden(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [hidden(item) for item in value]
+    return value

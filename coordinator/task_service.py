@@ -1,0 +1,251 @@
+"""What can be done with tasks, apart from running them: read a file, create, look up, list, ask to end, delete.
+
+Rules: no options and no printing, which are the command line's; no running, which is coordinator/local_run's. Takes the
+part of the store that it needs, so that a test hands in a fake.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from osbench.common.error import IncompleteError, InputError, SlaError
+from osbench.common.nearest import did_you_mean
+from osbench.coordinator.deployment_state import Deployment, DeploymentStatus
+from osbench.coordinator.home import Home
+from osbench.coordinator.result_reader import read_task
+from osbench.coordinator.sla import Judgement, worst
+from osbench.coordinator.store.contract import Deployments, Records, Resources, Runs, Tasks
+from osbench.coordinator.task_file.arguments import parse_task_arguments
+from osbench.coordinator.task_file.catalog import Catalog
+from osbench.coordinator.task_file.reader import LoadedTask, load_task, read_source, source_of
+from osbench.coordinator.task_state import TASK_AT_REST, Task, TaskStatus
+
+#: Statuses that say that a process works on the task.
+UNDER_WAY = frozenset({TaskStatus.VALIDATING, TaskStatus.RUNNING, TaskStatus.DRAINING, TaskStatus.ABORTING})
+BEFORE_RUNNING = frozenset({TaskStatus.INIT, TaskStatus.VALIDATING, TaskStatus.VALIDATED})
+RESUMABLE = frozenset({TaskStatus.RUNNING, TaskStatus.DRAINING, TaskStatus.ABORTING, TaskStatus.CRASHED})
+
+
+class TaskStore(Deployments, Tasks, Runs, Resources, Records, Protocol):
+    """What of the store tasks need."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskLine:
+    """A task in the list.
+
+    Attributes:
+        is_run: a process of this machine works on it. load_ns: time from first start to last end, over all its runs.
+    """
+
+    task: Task
+    deployment_name: str
+    is_run: bool
+    load_ns: int
+
+    @property
+    def status_words(self) -> str:
+        """Its status, and whether what it says is no longer true."""
+        if self.task.status in UNDER_WAY and not self.is_run:
+            return f"{self.task.status} (its process is gone: osbench task resume)"
+        return str(self.task.status)
+
+
+def read_task_arguments(text: str | None, file: Path | None) -> dict[str, Any]:
+    """Template variables of `--task-args-file`, overridden by those of `--task-args`.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    arguments: dict[str, Any] = {}
+    if file is not None:
+        source = read_source(file)
+        arguments |= parse_task_arguments(source.text, source.label)
+    if text is not None:
+        arguments |= parse_task_arguments(text, "--task-args")
+    return arguments
+
+
+def read_task_file(path: str, arguments: dict[str, Any], catalog: Catalog) -> LoadedTask:
+    """A task file from disk, or from standard input for `-`.
+
+    Raises:
+        InputError: one line for each mistake.
+    """
+    if path == "-":
+        source = source_of(sys.stdin.buffer.read(), "stdin", Path.cwd())
+    else:
+        source = read_source(Path(path))
+    return load_task(source, arguments, catalog)
+
+
+def usable_deployment(store: Deployments, reference: str) -> Deployment:
+    """A deployment that a task can run on.
+
+    Raises:
+        NotFoundError: there is none of this name. InputError: it is not there yet, or no longer.
+    """
+    deployment = store.deployment_get(reference)
+    if deployment.status is not DeploymentStatus.FINISHED:
+        raise InputError(
+            f"deployment {deployment.name} is {deployment.status}; a task needs one that is {DeploymentStatus.FINISHED}"
+        )
+    return deployment
+
+
+def create_task(
+    store: TaskStore, home: Home, loaded: LoadedTask, *, deployment: str, tags: Sequence[str], use: bool
+) -> Task:
+    """A new task in `init`, ready to be run.
+
+    Args:
+        deployment: id or name. use: remember it as the last one.
+    """
+    target = usable_deployment(store, deployment)
+    task = store.task_create(deployment=target.id, spec=loaded.spec, source=loaded.rendered, tags=tags)
+    if use:
+        home.choose(task=task.id)
+    return task
+
+
+def list_tasks(
+    store: TaskStore, home: Home, *, deployment: str | None = None, status: str | None = None, tag: str | None = None
+) -> list[TaskLine]:
+    """Tasks that meet all that is given, oldest first."""
+    target = store.deployment_get(deployment).id if deployment else None
+    wanted = _status_of(status) if status else None
+    names = {known.id: known.name for known in store.deployment_list()}
+    tasks = store.task_list(deployment=target, status=wanted, tag=tag)
+    return [_line(store, home, task, names.get(task.deployment, task.deployment)) for task in tasks]
+
+
+def describe_task(store: TaskStore, home: Home, task_id: str) -> TaskLine:
+    """One task as in the list."""
+    task = store.task_get(task_id)
+    return _line(store, home, task, store.deployment_get(task.deployment).name)
+
+
+def _line(store: TaskStore, home: Home, task: Task, deployment_name: str) -> TaskLine:
+    extents = [store.extent_get(run.id) for run in store.run_list(task.id)]
+    return TaskLine(
+        task=task,
+        deployment_name=deployment_name,
+        is_run=home.is_task_run(task.id),
+        load_ns=sum(extent.last_ended_ns - extent.first_started_ns for extent in extents if extent),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlaCheck:
+    """All criteria of a task: rows for the table, and what the command line ends with."""
+
+    rows: list[dict[str, Any]]
+    exit_code: int
+
+
+def check_sla(store: TaskStore, task_id: str) -> SlaCheck:
+    """Every criterion of every run of a task.
+
+    Raises:
+        InputError: there is nothing to check yet.
+    """
+    results = read_task(store, task_id)
+    rows: list[dict[str, Any]] = []
+    judgements: list[Judgement] = []
+    for run in results.runs:
+        for criterion in run.verdict.sla:
+            judgements.append(criterion.judgement)
+            rows.append(
+                {
+                    "benchmark": run.scenario,
+                    "pos": run.position,
+                    "criterion": criterion.criterion,
+                    "status": criterion.judgement.value.upper(),
+                    "detail": criterion.detail,
+                }
+            )
+    if not rows:
+        raise InputError(f"task {task_id} is {results.status} and has no criterion that was judged")
+    codes = {Judgement.PASS: 0, Judgement.FAIL: SlaError.exit_code, Judgement.UNKNOWN: IncompleteError.exit_code}
+    return SlaCheck(rows=rows, exit_code=codes[worst(judgements)])
+
+
+def request_end(store: TaskStore, home: Home, task_id: str, *, soft: bool) -> str:
+    """Ask a task to end: by its status, which the process that runs it follows.
+
+    Args:
+        soft: let what is in flight end.
+
+    Returns:
+        What will happen, for the user.
+
+    Raises:
+        InputError: it has ended, or its process is gone and has left something on the cloud.
+    """
+    task = store.task_get(task_id)
+    if home.is_task_run(task_id):
+        wanted = TaskStatus.DRAINING if soft else TaskStatus.ABORTING
+        if task.status in BEFORE_RUNNING:
+            wanted = TaskStatus.ABORTED
+        if task.status in (wanted, TaskStatus.ABORTING):
+            return f"Task {task_id} was asked to end before."
+        store.task_update_status(task_id, wanted)
+        return f"Task {task_id} is asked to end; it cleans up first."
+    if task.status in (TaskStatus.FINISHED, TaskStatus.ABORTED, TaskStatus.VALIDATION_FAILED):
+        raise InputError(f"task {task_id} is {task.status}: there is nothing to abort")
+    left = len(store.resource_list(task=task_id))
+    if left:
+        raise InputError(
+            f"nobody runs task {task_id} any more, and {left} resources of it may be left on the cloud;"
+            f" `osbench task resume {task_id}` and abort it then: that cleans up"
+        )
+    if task.status in UNDER_WAY:
+        store.task_update_status(task_id, TaskStatus.CRASHED, failure="its process is gone")
+    store.task_update_status(task_id, TaskStatus.ABORTED)
+    return f"Task {task_id} is aborted; nobody ran it any more."
+
+
+def _status_of(word: str) -> TaskStatus:
+    try:
+        return TaskStatus(word)
+    except ValueError:
+        words = [status.value for status in TaskStatus]
+        raise InputError(
+            f"no status is called {word!r:.80}; there are {', '.join(words)}{did_you_mean(word, words)}"
+        ) from None
+
+
+def check_resumable(store: TaskStore, home: Home, task_id: str) -> Task:
+    """A task that was under way and whose process is gone.
+
+    Raises:
+        InputError: it is run by somebody, has ended, or was never started.
+    """
+    task = store.task_get(task_id)
+    if home.is_task_run(task_id):
+        raise InputError(f"task {task_id} is run by another process; there is nothing to resume")
+    if task.status not in RESUMABLE:
+        words = ", ".join(sorted(RESUMABLE))
+        raise InputError(f"task {task_id} is {task.status}; only one that was under way can be resumed: {words}")
+    return task
+
+
+def delete_task(store: TaskStore, home: Home, task_id: str, *, force: bool) -> None:
+    """Forget a task and all that it stored.
+
+    Raises:
+        InputError: it is under way, or something of it is left on the cloud, and not forced.
+    """
+    if home.is_task_run(task_id):
+        raise InputError(f"task {task_id} is under way; `osbench task abort {task_id}` first")
+    task = store.task_get(task_id)
+    is_abandoned = task.status not in TASK_AT_REST
+    if is_abandoned and not force:
+        raise InputError(
+            f"task {task_id} is {task.status} and its process is gone; resume it, or delete it with --force"
+        )
+    store.task_delete(task_id, force=force)
+    if home.choices().task == task_id:
+        home.choose(task="")
