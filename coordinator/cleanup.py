@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from osbench.common.cloud.administration import Cloud
+from osbench.common.cloud.administration import CloudView
 from osbench.common.cloud.contract import CallFailed
 from osbench.common.error import InputError
 from osbench.common.naming import NAME, task_mark
@@ -76,13 +76,13 @@ class Outcome:
 
 
 async def clean_up(
-    cloud: Cloud,
+    cloud: CloudView,
     scope: Scope,
     reporter: Reporter,
     *,
     kinds: Collection[str] | None = None,
     recorded: Sequence[CloudResource] = (),
-    tenants: Sequence[Cloud] = (),
+    tenants: Sequence[CloudView] = (),
 ) -> Outcome:
     """Remove all of the scope.
 

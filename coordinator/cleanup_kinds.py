@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
-from osbench.common.cloud.administration import Cloud
+from osbench.common.cloud.administration import CloudView
 from osbench.common.cloud.contract import CallFailed
 from osbench.coordinator.contexts.messages import CloudResource
 
@@ -39,9 +39,9 @@ class Names(Protocol):
 class Where:
     """Where to look: the cloud as its administrator sees it, and, where that is not all, each tenant's own view."""
 
-    cloud: Cloud
+    cloud: CloudView
     scope: Names
-    tenants: tuple[Cloud, ...] = ()
+    tenants: tuple[CloudView, ...] = ()
 
 
 class Kind(Protocol):
@@ -101,7 +101,7 @@ class Servers:
         views = [view for view in where.tenants if view.access.project_id == resource.project] or [where.cloud]
         await views[0].call("DELETE", "compute", f"/servers/{resource.cloud_id}")
 
-    async def _pages(self, cloud: Cloud, query: dict[str, str]) -> list[dict[str, Any]]:
+    async def _pages(self, cloud: CloudView, query: dict[str, str]) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         page = await cloud.call("GET", "compute", "/servers/detail", query={**query, "limit": str(PAGE)})
         while page["servers"]:
@@ -133,7 +133,7 @@ class _InOurProjects:
             if entry["tenant_id"] in chosen
         ]
 
-    async def entries(self, cloud: Cloud, projects: Sequence[str]) -> list[dict[str, Any]]:
+    async def entries(self, cloud: CloudView, projects: Sequence[str]) -> list[dict[str, Any]]:
         """All there may be in these projects, and perhaps in others."""
         found: list[dict[str, Any]] = []
         for start in range(0, len(projects), PROJECTS_AT_ONCE):
@@ -161,7 +161,7 @@ class SecurityGroups(_InOurProjects):
     path: ClassVar[str] = "/security-groups"
     key: ClassVar[str] = "security_groups"
 
-    async def entries(self, cloud: Cloud, projects: Sequence[str]) -> list[dict[str, Any]]:
+    async def entries(self, cloud: CloudView, projects: Sequence[str]) -> list[dict[str, Any]]:
         """Listed for all projects and chosen from here: Neutron makes the `default` group of a project that a listing
         of security groups asks for (neutron/db/securitygroups_db.py, get_security_groups), so that it would never end.
         """

@@ -38,7 +38,7 @@ SUCCESS = frozenset(range(200, 300))
 Query = Mapping[str, str] | Iterable[tuple[str, str]]
 
 
-class Cloud:
+class CloudView:
     """A cloud as one signed-in identity sees it.
 
     Args:
@@ -106,7 +106,7 @@ class Cloud:
         except orjson.JSONDecodeError as error:
             raise CallFailed(route.name, status=exchange.status, kind="bad_body", message=str(error)) from error
 
-    async def sign_in(self, credentials: CloudCredentials) -> "Cloud":
+    async def sign_in(self, credentials: CloudCredentials) -> "CloudView":
         """The same cloud as another identity sees it.
 
         Raises:
@@ -123,7 +123,7 @@ class Cloud:
         fields = {"user_id": user_id, "password": password, "project_id": project_id, "method": SignInMethod.PASSWORD}
         return (await self.sign_in(as_user(self.account.credentials, fields))).access
 
-    async def sign_in_again(self, user: UserAccess) -> "Cloud":
+    async def sign_in_again(self, user: UserAccess) -> "CloudView":
         """The cloud as a user of a former job sees it.
 
         Raises:
@@ -139,7 +139,7 @@ class Cloud:
 
 
 @asynccontextmanager
-async def open_cloud(credentials: CloudCredentials) -> AsyncIterator[Cloud]:
+async def open_cloud(credentials: CloudCredentials) -> AsyncIterator[CloudView]:
     """Sign in to a cloud; its connections are closed at the end.
 
     Raises:
@@ -188,7 +188,7 @@ def sign_in_error(credentials: CloudCredentials, failed: CallFailed) -> CloudErr
     return CloudError(f"the cloud at {url} could not sign {who!r} in: {failed.kind}: {failed.message}")
 
 
-async def _signed_in(credentials: CloudCredentials, transport: Transport, timeout_ms: int) -> Cloud:
+async def _signed_in(credentials: CloudCredentials, transport: Transport, timeout_ms: int) -> CloudView:
     account = Account(credentials, SystemClock(), SystemRandom())
     ids = RequestIds(str(uuid.uuid4()))
     session = Session(account, transport, DiscardedCalls(), ids, total_timeout_ms=timeout_ms)
@@ -207,4 +207,4 @@ async def _signed_in(credentials: CloudCredentials, transport: Transport, timeou
         expires_at=token.expires_at,
         endpoints=Endpoints(urls=account.urls, microversions=dict(account.microversions)),
     )
-    return Cloud(account, access, token, transport)
+    return CloudView(account, access, token, transport)

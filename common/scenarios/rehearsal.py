@@ -48,8 +48,9 @@ class RehearsedCall:
 
 @dataclass(slots=True, kw_only=True)
 class RehearsedCalls:
-    """A `CallSink` that keeps calls in a list."""
+    """A `CallSink` that keeps calls in a list; `index` is the iteration's."""
 
+    index: int = 0
     calls: list[RehearsedCall] = field(default_factory=list)
     open_actions: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=lambda: [""])
@@ -108,6 +109,7 @@ class Rehearsal:
         job: plan and sign-ins.
         index: global index of the iteration.
         client: makes the client of a service for a user and a sink; called once a service.
+            `CloudClients.client` is one.
         clock: for the stamps.
     """
 
@@ -122,7 +124,7 @@ class Rehearsal:
         self.index = index
         self.user: UserAccess | None = job.users[user_of(job.plan, index, len(job.users))] if job.users else None
         self.random: Random = random_of(job.plan.seed, index, "scenario")
-        self.sink = RehearsedCalls()
+        self.sink = RehearsedCalls(index=index)
         self.actions: list[RehearsedAction] = []
         self.idle_s: list[float] = []
         self.names: list[str] = []

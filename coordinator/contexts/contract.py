@@ -12,7 +12,7 @@ Contract, for every context:
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, Self
 
-from osbench.common.cloud.administration import Cloud
+from osbench.common.cloud.administration import CloudView
 from osbench.common.cloud.credentials import CloudCredentials
 from osbench.common.job import UserAccess
 from osbench.coordinator.contexts.messages import CloudResource, Leftover
@@ -52,7 +52,7 @@ class Stage:
         *,
         task: str,
         run: str,
-        cloud: Cloud,
+        cloud: CloudView,
         reporter: Reporter,
         existing_users: tuple[CloudCredentials, ...] = (),
     ) -> None:

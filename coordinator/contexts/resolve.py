@@ -6,7 +6,7 @@ Rules: looked for as the deployment's own account; the load itself never looks a
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from osbench.common.cloud.administration import Cloud
+from osbench.common.cloud.administration import CloudView
 from osbench.common.cloud.glance import Glance
 from osbench.common.cloud.lookup import find_flavor, find_image, find_network
 from osbench.common.cloud.neutron import Neutron
@@ -16,7 +16,7 @@ from osbench.common.error import CloudError
 from osbench.common.scenarios.definition import Scenario
 
 
-def require_services(cloud: Cloud, scenario: Scenario) -> None:
+def require_services(cloud: CloudView, scenario: Scenario) -> None:
     """Refuse a cloud that lacks what a scenario needs.
 
     Raises:
@@ -31,7 +31,7 @@ def require_services(cloud: Cloud, scenario: Scenario) -> None:
             )
 
 
-async def resolve_arguments(cloud: Cloud, scenario: Scenario, arguments: Mapping[str, Any]) -> dict[str, Any]:
+async def resolve_arguments(cloud: CloudView, scenario: Scenario, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments with ids in place of references.
 
     Args:
@@ -54,7 +54,7 @@ async def resolve_arguments(cloud: Cloud, scenario: Scenario, arguments: Mapping
     return resolved
 
 
-async def _with_id(cloud: Cloud, nic: Mapping[str, Any]) -> dict[str, Any]:
+async def _with_id(cloud: CloudView, nic: Mapping[str, Any]) -> dict[str, Any]:
     """A server's network by id, where it was written by name."""
     named = dict(nic)
     name = named.pop("net-name", None)

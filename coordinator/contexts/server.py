@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from osbench.common.cloud.administration import Cloud
+from osbench.common.cloud.administration import CloudView
 from osbench.common.cloud.contract import CallFailed
 from osbench.common.cloud.credentials import CloudCredentials, CloudSpec
 from osbench.common.error import AbortedError, CloudError, InputError, OsbenchError
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 #: Progress is told at most so often, seconds; the last of each kind always.
 PROGRESS_S = 0.2
 
-OpenCloud = Callable[[CloudCredentials], AbstractAsyncContextManager[Cloud]]
+OpenCloud = Callable[[CloudCredentials], AbstractAsyncContextManager[CloudView]]
 
 
 class PipeReporter:
@@ -231,11 +231,11 @@ def cloud_spec(credentials: Mapping[str, Any]) -> CloudSpec:
         raise InputError(f"the deployment's credentials do not fit: {error}; recreate the deployment") from error
 
 
-async def _views(cloud: Cloud, spec: CloudSpec, users: tuple[UserAccess, ...]) -> list[Cloud]:
+async def _views(cloud: CloudView, spec: CloudSpec, users: tuple[UserAccess, ...]) -> list[CloudView]:
     """Where the administrator may not see all projects: a view of each project, through one of its users."""
     if cloud.is_admin:
         return []
-    views: dict[str, Cloud] = {}
+    views: dict[str, CloudView] = {}
     try:
         for user in users:
             if user.project_id not in views:
