@@ -3,12 +3,13 @@
 Rules: CAINFO is always set, since wheels carry the path of another distribution's bundle. No proxy is taken from the
 environment. libcurl sends a request again by itself when a kept-alive connection turns out dead, POSTs too
 (`Curl_retry_request` in its lib/transfer.c): PREREQFUNCTION, which it calls before each sending, lets the first pass and
-aborts the second, so that the caller hears of a reset and decides. Stamps are libcurl's own, taken when it saw the byte,
-not when our coroutine got its turn.
+aborts the second, so that the caller hears of a reset and decides. It also refuses a kept connection that the server has
+ended meanwhile, whereupon the request, of which nothing was sent yet, starts over on another. Stamps are libcurl's own,
+taken when it saw the byte, not when our coroutine got its turn.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ _TOTAL_TIME = pycurl.TOTAL_TIME_T
 _URL = pycurl.URL
 _HTTPHEADER = pycurl.HTTPHEADER
 _POSTFIELDS = pycurl.POSTFIELDS
+_PASS = int(pycurl.PREREQFUNC_OK)
+_ABORT = int(pycurl.PREREQFUNC_ABORT)
 
 _TLS_CODES = frozenset(
     {
@@ -71,7 +74,8 @@ _PLAIN_CODES = {
     100: Failure.OVERSIZED,  # CURLE_TOO_LARGE, for which pycurl has no name
 }
 _BROKEN_CODES = frozenset({pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR})
-_RESEND_DETAIL = "the kept-alive connection was closed by the server; not sent again"
+_NO_HEADERS = ("Expect:",)
+RESEND_DETAIL = "the kept-alive connection was closed by the server; not sent again"
 
 
 def classify(code: int, *, is_sent: bool, is_answered: bool) -> Failure:
@@ -121,15 +125,29 @@ def checked_file(path: str, what: str) -> str:
 class _Easy:
     """One reusable easy handle and what is set on it, so that only differences are set again."""
 
-    __slots__ = ("body_limit", "chunks", "connect_ms", "curl", "head", "method", "sendings", "total_ms")
+    __slots__ = (
+        "body_limit",
+        "chunks",
+        "connect_ms",
+        "curl",
+        "head",
+        "is_ended",
+        "is_stale",
+        "method",
+        "sendings",
+        "total_ms",
+    )
 
-    def __init__(self, options: TransportOptions, ca_file: str) -> None:
+    def __init__(self, options: TransportOptions, ca_file: str, is_ended: Callable[[int], bool]) -> None:
         self.curl = pycurl.Curl()
         self.chunks: list[bytes] = []
         self.head: list[bytes] = []
         self.method = ""
         self.connect_ms = self.total_ms = self.body_limit = -1
         self.sendings = 0
+        #: whether the connection libcurl chose was refused before anything was sent on it.
+        self.is_stale = False
+        self.is_ended = is_ended
         settings: dict[int, Any] = {
             pycurl.WRITEFUNCTION: self.chunks.append,
             pycurl.HEADERFUNCTION: self.head.append,
@@ -140,6 +158,7 @@ class _Easy:
             pycurl.FOLLOWLOCATION: 0,
             pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
             pycurl.PROXY: "",
+            pycurl.USERAGENT: "",
             pycurl.BUFFERSIZE: 65_536,
             pycurl.MAXAGE_CONN: options.idle_limit_s,
             pycurl.CAINFO: ca_file,
@@ -153,9 +172,12 @@ class _Easy:
         for option, value in settings.items():
             self.curl.setopt(option, value)
 
-    def _before_sending(self, *_address: object) -> int:
+    def _before_sending(self, _remote_ip: str, _local_ip: str, _remote_port: int, local_port: int) -> int:
+        if not self.sendings and self.is_ended(local_port):
+            self.is_stale = True
+            return _ABORT
         self.sendings += 1
-        return int(pycurl.PREREQFUNC_OK if self.sendings == 1 else pycurl.PREREQFUNC_ABORT)
+        return _PASS if self.sendings == 1 else _ABORT
 
     def prepare(self, request: Request) -> None:
         """Set what differs from the request before."""
@@ -178,7 +200,8 @@ class _Easy:
                 self.method = ""  # with a body they were set up as a POST: set up anew next time
         elif method != self.method:
             self._set_bodiless(method)
-        setopt(_HTTPHEADER, headers)
+        # pycurl takes an empty list for nothing to do and would leave the headers of the request before.
+        setopt(_HTTPHEADER, headers or _NO_HEADERS)
         if request.connect_timeout_ms != self.connect_ms:
             self.connect_ms = request.connect_timeout_ms
             setopt(pycurl.CONNECTTIMEOUT_MS, self.connect_ms)
@@ -189,6 +212,7 @@ class _Easy:
             self.body_limit = request.body_limit_bytes
             setopt(pycurl.MAXFILESIZE, self.body_limit)
         self.sendings = 0
+        self.is_stale = False
 
     def _set_bodiless(self, method: str) -> None:
         if method == "HEAD":
@@ -218,8 +242,11 @@ class _Easy:
         failure, detail = None, ""
         if code:
             failure = classify(code, is_sent=sent_bytes > 0, is_answered=received_bytes > 0)
-            detail = (_RESEND_DETAIL if self.sendings > 1 else message)[:DETAIL_LIMIT_CHARS]
+            detail = (RESEND_DETAIL if self.sendings > 1 else message)[:DETAIL_LIMIT_CHARS]
             body = b""
+        elif b"\r\n\r\n" not in head and b"\n\n" not in head:
+            # libcurl calls it a success when the connection ends within the headers.
+            failure, detail, body = Failure.CUT, "the connection ended within the headers", b""
         is_new = info(_NUM_CONNECTS) > 0
         # Positional, in the order of the fields: keywords cost a microsecond here.
         return Exchange(
@@ -274,17 +301,21 @@ class CurlTransport:
         self._idle: list[_Easy] = []
 
     async def exchange(self, request: Request) -> Exchange:
-        easy = self._idle.pop() if self._idle else _Easy(self._options, self._ca_file)
+        easy = self._idle.pop() if self._idle else _Easy(self._options, self._ca_file, self._loop.is_ended)
         easy.prepare(request)
         loop = self._loop
         if loop.in_flight >= self._cache_size:
             # Fewer cached connections than transfers in flight would close good ones all the time.
             self._cache_size *= 2
             loop.multi.setopt(pycurl.M_MAXCONNECTS, self._cache_size)
-        started_ns = self._now_ns()
-        future = loop.start(easy.curl)
         try:
-            code, message = await future
+            while True:  # ends: each turn takes a dead connection out of libcurl's cache
+                started_ns = self._now_ns()
+                code, message = await loop.start(easy.curl)
+                if not easy.is_stale:
+                    break
+                easy.is_stale = False
+                easy.drop()
         except asyncio.CancelledError:
             loop.abandon(easy.curl)
             easy.drop()
