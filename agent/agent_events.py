@@ -28,6 +28,7 @@ class AgentSettings:
         replacements: how many workers may be started again in one run for such as died.
         report_every_ns, hello_every_ns: pauses.
         kill_after_ns: how long a worker may take to end after `stop`, and beyond the plan's time for draining.
+        stalled_after_ns: how long a worker's loop may stand still.
         busy_note_ns: how long a refused run is reported as waiting.
     """
 
@@ -36,6 +37,7 @@ class AgentSettings:
     report_every_ns: int = NS_PER_S
     hello_every_ns: int = 2 * NS_PER_S
     kill_after_ns: int = 10 * NS_PER_S
+    stalled_after_ns: int = 30 * NS_PER_S
     busy_note_ns: int = 30 * NS_PER_S
 
 
@@ -130,11 +132,16 @@ class WorkerFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerProgressed:
-    """Counters of a worker; its `state` is ignored. Several times a second, and at once when its shares are used up."""
+    """Counters of a worker; its `state` is ignored. Several times a second, and at once when its shares are used up.
+
+    `alive_ns`: when the worker's loop turned last, by its own marks, any axis that grows; 0 if it does not say. One
+    that has not moved for `stalled_after_ns` is killed, so that others can have what it leaves.
+    """
 
     now_ns: int
     run: str
     report: WorkerReport
+    alive_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

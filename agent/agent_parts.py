@@ -38,8 +38,12 @@ class WorkerSeat:
     told: OrderWorker | None = None
     #: Its process is gone.
     has_exited: bool = False
-    #: When it was killed; None if it was not.
+    #: When it was killed, and why; None if it was not.
     killed_ns: int | None = None
+    killed_for: str = ""
+    #: Its last sign of life by its own word, and when that was new; 0 before the first.
+    alive_ns: int = 0
+    seen_ns: int = 0
 
     @property
     def number(self) -> int:

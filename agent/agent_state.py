@@ -108,6 +108,8 @@ class AgentState:
         #: When the last report, the last hello was made; None if there is none on this connection.
         self._reported_ns: int | None = None
         self._hello_ns: int | None = None
+        #: When time was told last; None before the first.
+        self._passed_ns: int | None = None
         #: Something has changed that the coordinator is told at once.
         self._changed = False
         #: Answer to the event being handled.
@@ -302,6 +304,8 @@ class AgentState:
                 self._on_failed(run, seat, event)
             case WorkerProgressed() if seat.is_alive:
                 seat.take(event.report, seat.report.state)
+                if event.alive_ns != seat.alive_ns:
+                    seat.alive_ns, seat.seen_ns = event.alive_ns, event.now_ns
             case WorkerEnded() if seat.is_alive:
                 seat.take(event.report, "ended")
                 self._changed = True
@@ -336,7 +340,7 @@ class AgentState:
                 last_seq=told.last_seq,
                 iterations_written=told.iterations_written,
                 lost=told.lost,
-                error=told.error or "its process is gone",
+                error=seat.killed_for or told.error or "its process is gone",
                 in_flight=0,
             ),
             "died",
@@ -351,7 +355,7 @@ class AgentState:
     def _kill(self, seats: Iterable[WorkerSeat], run: AgentRun, now_ns: int, reason: str) -> None:
         for seat in seats:
             if not seat.has_exited and seat.killed_ns is None:
-                seat.killed_ns = now_ns
+                seat.killed_ns, seat.killed_for = now_ns, reason
                 self._said.append(KillWorker(run=run.run, worker=seat.number, reason=reason))
 
     # Time
@@ -360,13 +364,17 @@ class AgentState:
         if not self.is_welcomed:
             if self._hello_ns is not None and now_ns >= self._hello_ns + self.settings.hello_every_ns:
                 self._greet(now_ns)
-        elif self.fit.take_probe(now_ns):
-            self._said.append(SendProbe())
+        else:
+            while self.fit.take_probe(now_ns):
+                self._said.append(SendProbe())
         for name, since_ns in list(self.refused.items()):
             if now_ns >= since_ns + self.settings.busy_note_ns:
                 del self.refused[name]
+        asleep_ns = max(now_ns - (self._passed_ns or now_ns) - self.settings.report_every_ns, 0)
+        self._passed_ns = now_ns
         for run in self.runs.values():
             self._watch_patience(run, now_ns)
+            self._watch_stalls(run, now_ns, asleep_ns)
 
     def _watch_patience(self, run: AgentRun, now_ns: int) -> None:
         """Workers that do not end are stopped, and those that do not stop are killed."""
@@ -377,6 +385,13 @@ class AgentState:
             self._kill(run.alive, run, now_ns, "it did not stop")
         elif run.phase is AgentPhase.ENDED and waited_ns >= self.settings.kill_after_ns:
             self._kill((s for s in run.seats.values() if not s.is_alive), run, now_ns, "it ended and did not exit")
+
+    def _watch_stalls(self, run: AgentRun, now_ns: int, asleep_ns: int) -> None:
+        """Kill workers whose loop stands still; the time this process itself did not run does not count."""
+        for seat in run.alive:
+            seat.seen_ns += asleep_ns if seat.seen_ns else 0
+            if seat.seen_ns and now_ns >= seat.seen_ns + self.settings.stalled_after_ns:
+                self._kill([seat], run, now_ns, f"its loop stood still for {(now_ns - seat.seen_ns) / NS_PER_S:.0f} s")
 
     def _advance(self, run: AgentRun, now_ns: int) -> None:
         """Bring workers and phase in line with what is to be done."""
@@ -424,7 +439,8 @@ class AgentState:
             ended = run.phase in (AgentPhase.ARMED, AgentPhase.RUNNING, AgentPhase.DRAINING, AgentPhase.ENDED)
             return AgentPhase.ENDED if ended else AgentPhase.DRAINING
         if run.goal == "run":
-            return AgentPhase.ARMED if now_ns < run.start_ns else AgentPhase.RUNNING
+            is_early = now_ns < run.start_ns and run.phase is not AgentPhase.RUNNING
+            return AgentPhase.ARMED if is_early else AgentPhase.RUNNING
         return AgentPhase.DRAINING
 
     def _enter(self, run: AgentRun, phase: AgentPhase) -> None:

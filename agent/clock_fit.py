@@ -66,11 +66,12 @@ class ClockFit:
         self._due_ns = now_ns
 
     def take_probe(self, now_ns: int) -> bool:
-        """Whether a probe is due now; if so, it counts as sent."""
+        """Whether a probe is due now; if so, it counts as sent. To be asked until there is none."""
         if self._due_ns is None or now_ns < self._due_ns:
             return False
         self._burst_left = max(self._burst_left - 1, 0)
-        self._due_ns = now_ns + (BURST_EVERY_NS if self._burst_left else PROBE_EVERY_NS)
+        # A burst keeps its pace however rarely this is asked; what follows it need not be made up for.
+        self._due_ns = self._due_ns + BURST_EVERY_NS if self._burst_left else now_ns + PROBE_EVERY_NS
         return True
 
     def add(self, probe_sent_ns: int, received_ns: int, replied_ns: int, now_ns: int) -> bool:

@@ -125,7 +125,7 @@ class RunState:
             case DrainRequested() | StopRequested():
                 self._on_abort(event)
             case Ticked():
-                pass
+                self._review(event.now_ns)
         told = (self.goal, self.collected)
         self._advance(event.now_ns)
         everybody = isinstance(event, Ticked | JobBuilt) or told != (self.goal, self.collected)
@@ -197,7 +197,7 @@ class RunState:
         state.phase = RunPhase(snapshot.phase)
         state.goal, state.revision, state.aborted = snapshot.goal, snapshot.revision, snapshot.aborted
         state.start_ns = snapshot.start_ns + shift_ns if snapshot.start_ns else 0
-        state.collected = snapshot.collected
+        state.collected, state._outdated = snapshot.collected, True
         state._since_ns = state._moved_ns = now_ns
         state.ledger.restore(
             snapshot.divisions,
@@ -400,8 +400,6 @@ class RunState:
             RunPhase.RUNNING: self._run,
             RunPhase.DRAINING: self._watch_drain,
             RunPhase.ENDING: self._watch_end,
-            RunPhase.DONE: self._review,
-            RunPhase.ABORTED: self._review,
         }.get(self.phase)
         phase = self.phase
         if step is not None:
@@ -510,14 +508,15 @@ class RunState:
             part.is_stale = True
 
     def _review(self, now_ns: int) -> None:
-        """After the end: records that arrive late change the account."""
-        if self._outdated:
+        """After the end: records that arrive late change the account, and after a restart it is handed out again."""
+        if self.phase in OVER and self._outdated:
             self._outdated = False
             self._said.append(FinishRun(accounting=self.accounting(now_ns), aborted=self.aborted))
 
     def _finish(self, phase: RunPhase, now_ns: int) -> None:
-        self._outdated = True
         self._enter(phase, now_ns)
+        self._outdated = True
+        self._review(now_ns)
 
     def _enter(self, phase: RunPhase, now_ns: int) -> None:
         assert phase in RUN_TRANSITIONS[self.phase], f"{self.phase} cannot become {phase}"
