@@ -21,6 +21,8 @@ from osbench.coordinator.contexts.parallel import each
 
 #: How many removals of one kind are under way at once.
 PARALLEL = 20
+#: Stands for the name of what could not even be listed.
+UNLISTED = "?"
 #: How often a listing is tried.
 LIST_TRIES = 3
 #: Pauses between two listings: the first, the longest, and by how much each is longer, seconds.
@@ -157,8 +159,9 @@ class _Removal:
             elif loop.time() > patience_ends:
                 break
             listed = {resource.cloud_id for resource in may_go}
-            extra = [resource for resource in extra if resource.cloud_id not in listed]
-            await each([*may_go, *extra], PARALLEL, self._remove)
+            unlisted = [resource for resource in extra if resource.cloud_id not in listed]
+            await each(may_go, PARALLEL, self._remove)
+            await each(unlisted, PARALLEL, self._remove_unlisted)
             extra = []
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * PAUSE_GROWTH, LONGEST_PAUSE_S)
@@ -173,18 +176,28 @@ class _Removal:
             except CallFailed as failed:
                 problem = str(failed)
                 await asyncio.sleep(FIRST_PAUSE_S * (attempt + 1))
-        resource = CloudResource(kind=self.kind.name, name="?")
+        resource = CloudResource(kind=self.kind.name, name=UNLISTED)
         self.outcome.leftovers.append(Leftover(resource=resource, reason=f"cannot be listed: {problem}"))
         return None
 
-    async def _remove(self, resource: CloudResource) -> None:
+    async def _remove(self, resource: CloudResource) -> bool:
+        """Ask for its removal; whether it was still there."""
         try:
             await self.kind.remove(self.where, resource)
         except CallFailed as failed:
             if failed.status != 404:
                 self.reasons[resource.cloud_id] = str(failed)
-                return
+                return True
+            self.reasons.pop(resource.cloud_id, None)
+            return False
         self.reasons.pop(resource.cloud_id, None)
+        return True
+
+    async def _remove_unlisted(self, resource: CloudResource) -> None:
+        """The same for what was recorded and is in no listing: most likely it is gone already, and not by us."""
+        if not await self._remove(resource):
+            del self.seen[resource.cloud_id]
+            self.reporter.gone(resource)
 
     def _note(self, found: Sequence[CloudResource], extra: Sequence[CloudResource]) -> None:
         """Tell of what is gone since the last listing."""

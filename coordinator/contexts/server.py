@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -22,7 +22,8 @@ from osbench.common.error import AbortedError, CloudError, InputError, OsbenchEr
 from osbench.common.job import CloudAccess, UserAccess
 from osbench.common.scenarios.arguments import check_arguments
 from osbench.common.scenarios.registry import find_scenario
-from osbench.coordinator.cleanup import Scope, clean_up
+from osbench.coordinator.cleanup import UNLISTED, Scope, clean_up
+from osbench.coordinator.cleanup_kinds import KIND_NAMES
 from osbench.coordinator.contexts.contract import Context, Stage
 from osbench.coordinator.contexts.messages import (
     Cancel,
@@ -61,15 +62,11 @@ class PipeReporter:
         self._marks = itertools.count(1)
         self._awaited: dict[int, asyncio.Future[None]] = {}
         self._told_s = 0.0
-        self._has_intended = False
-
-    @property
-    def has_intended(self) -> bool:
-        """Whether anything may have been made."""
-        return self._has_intended
+        #: All that may have been made.
+        self.intended: list[CloudResource] = []
 
     async def intend(self, resources: tuple[CloudResource, ...]) -> None:
-        self._has_intended = True
+        self.intended.extend(resources)
         mark = next(self._marks)
         recorded = self._awaited[mark] = asyncio.get_running_loop().create_future()
         self._say(Intended(request=self._request, mark=mark, resources=resources))
@@ -85,7 +82,8 @@ class PipeReporter:
         self._say(Made(request=self._request, resources=resources))
 
     def gone(self, *resources: CloudResource) -> None:
-        self._say(Gone(request=self._request, resources=resources))
+        if resources:
+            self._say(Gone(request=self._request, resources=resources))
 
     def progress(self, what: str, done: int, total: int) -> None:
         now_s = time.monotonic()
@@ -169,11 +167,12 @@ class ContextsServer:
     async def _refuse(self, order: SetUp | CleanUp, reporter: PipeReporter, error: OsbenchError) -> Refused:
         """Take down what a failed set-up has made, and say why it failed."""
         leftovers: tuple[Leftover, ...] = ()
-        if isinstance(order, SetUp) and reporter.has_intended:
+        if isinstance(order, SetUp) and reporter.intended:
             try:
                 async with self._stage(order, reporter) as (stage, contexts):
                     for context in reversed(contexts):
                         leftovers += await context.clean_up(stage)
+                reporter.gone(*settled(reporter.intended, leftovers))
             except OsbenchError as again:
                 log.warning("what the set-up of run %s made cannot be looked for: %s", order.run, again)
         return Refused(request=order.request, error=type(error).__name__, message=str(error), leftovers=leftovers)
@@ -216,7 +215,20 @@ class ContextsServer:
         async with self._open_cloud(spec.admin) as cloud:
             tenants = await _views(cloud, spec, order.users)
             outcome = await clean_up(cloud, scope, reporter, recorded=order.recorded, tenants=tenants)
+        reporter.gone(*settled(order.recorded, outcome.leftovers))
         return CleanUpDone(request=order.request, removed=outcome.removed, leftovers=tuple(outcome.leftovers))
+
+
+def settled(recorded: Sequence[CloudResource], leftovers: Sequence[Leftover]) -> list[CloudResource]:
+    """Which of what was recorded is not there any more, or never was: not the leftovers, nor what could not be listed."""
+    left = {(leftover.resource.kind, leftover.resource.name) for leftover in leftovers}
+    return [
+        resource
+        for resource in recorded
+        if resource.kind in KIND_NAMES
+        and (resource.kind, resource.name) not in left
+        and (resource.kind, UNLISTED) not in left
+    ]
 
 
 def cloud_spec(credentials: Mapping[str, Any]) -> CloudSpec:
