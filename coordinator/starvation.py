@@ -150,7 +150,8 @@ UNSEEN_NS = FROZEN_NS + NS_PER_S
 SAME_SECONDS = 2
 
 
-def _run_queue_permille(row: HealthSecond) -> int:
+def run_queue_permille(row: HealthSecond) -> int:
+    """Share of a row spent runnable without a core; 0 where the row is too short to be a sample."""
     return row.run_queue_ns * 1000 // row.span_ns if row.span_ns >= SHARE_SPAN_NS else 0
 
 
@@ -159,7 +160,7 @@ _MS = NS_PER_MS
 WORKER_BOUNDS: tuple[Bound[HealthSecond], ...] = (
     Bound(Signal.FROZEN, _NS, lambda row: row.span_ns, FROZEN_NS, None),
     Bound(Signal.STALL, _NS, lambda row: row.stall_ns, 250 * _MS, 100 * _MS),
-    Bound(Signal.RUN_QUEUE, _PERMILLE, _run_queue_permille, 700, 400),
+    Bound(Signal.RUN_QUEUE, _PERMILLE, run_queue_permille, 700, 400),
     Bound(Signal.GC, _NS, lambda row: row.gc_ns, 250 * _MS, 100 * _MS),
 )
 LAG_BOUND: Bound[HealthSecond] = Bound(Signal.LAG, _NS, lambda row: row.lag_max_ns, 500 * _MS, 100 * _MS)
