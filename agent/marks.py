@@ -94,6 +94,15 @@ class Marks:
         """Read one of COUNTERS."""
         return self.words[2 + COUNTERS.index(counter)]
 
+    @property
+    def start_error_ns(self) -> int:
+        """How late its first iteration was; -1 if it has started none of the first division."""
+        return self.get("start_error_ns") - 1
+
+    def set_start_error(self, error_ns: int) -> None:
+        """Note how late the first iteration was; kept one higher, so that 0 means unknown."""
+        self.set("start_error_ns", error_ns + 1)
+
     def add_share(self, epoch: int) -> int:
         """Make room for a share; returns the word that holds its count of ranks started, for `words[...]`."""
         used = self.words[_SHARES_USED]

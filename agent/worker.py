@@ -98,7 +98,7 @@ class Worker:
         self._batch_ns = self._written = 0
         self._unwritten: list[Batch] = []
         self._lease_ns: int | None = None
-        self._is_used_up = self._is_over = False
+        self._is_used_up = self._is_over = self._has_started = False
         self._arrivals: asyncio.Event = asyncio.Event()
         self._open_loop: asyncio.Task[None] | None = None
         self._cancel: asyncio.TimerHandle | None = None
@@ -138,7 +138,6 @@ class Worker:
         self.recorder = Recorder(identity=identity, request_ids=plan.request_ids)
         self.pacer = Pacer(schedule=plan.schedule, start_ns=start_ns, lease_ns=self._lease_ns)
         self._batch_ns = self.clock.now_ns()
-        self.marks.set("start_error_ns", max(self.clock.now_ns() - start_ns, 0))
         self.marks.state = "running"
         self.watchdog.begin()
 
@@ -193,6 +192,7 @@ class Worker:
         pacer, words, word = self.pacer, self.marks.words, self._words[id(state)]
         assert pacer is not None
         await self._until(pacer.start_ns)
+        self._note_start(state, pacer.start_ns)
         now_ns = self.clock.now_ns
         in_a_row = 0
         while (index := pacer.next_in_slot(state, now_ns())) is not None:
@@ -221,6 +221,7 @@ class Worker:
     async def _arrived(self, state: ShareState, index: int, scheduled_ns: int) -> None:
         assert self.pacer is not None
         try:
+            self._note_start(state, scheduled_ns)
             lag_ns = self.clock.now_ns() - scheduled_ns
             self.watchdog.lag_max_ns = max(self.watchdog.lag_max_ns, lag_ns)
             await self._run(index, scheduled_ns)
@@ -231,6 +232,13 @@ class Worker:
         assert self.recorder is not None
         self._dropped += 1
         self.recorder.add_iteration((index, scheduled_ns, scheduled_ns, scheduled_ns, 0, Outcome.DROPPED, 0))
+
+    def _note_start(self, state: ShareState, intended_ns: int) -> None:
+        """How late the first iteration of the first division was: the start error of this worker."""
+        if not self._has_started:
+            self._has_started = True
+            if state.share.epoch == 1:
+                self.marks.set_start_error(max(self.clock.now_ns() - intended_ns, 0))
 
     async def _run(self, index: int, scheduled_ns: int) -> None:
         recorder = self.recorder

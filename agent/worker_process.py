@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 from osbench.agent.marks import Marks
 from osbench.agent.pipe import FromWorker, Setup, ToWorker, read_from_worker
@@ -22,8 +23,10 @@ class WorkerProcess:
     """One worker of one run.
 
     Attributes:
-        worker: its number. has_exited: the process is gone.
+        command: starts a worker process. worker: its number. has_exited: the process is gone.
     """
+
+    command: ClassVar[tuple[str, ...]] = (sys.executable, "-m", "osbench.agent.worker")
 
     def __init__(self, worker: int, folder: Path, life: int, process: asyncio.subprocess.Process) -> None:
         self.worker = worker
@@ -36,9 +39,7 @@ class WorkerProcess:
     async def spawn(cls, setup: Setup) -> "WorkerProcess":
         """Start a worker process and tell it what it is; never forked, so that no socket of ours is in it."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "osbench.agent.worker",
+            *cls.command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=2**26,
@@ -116,5 +117,5 @@ def report_of(marks: Marks, worker: int, state: str) -> WorkerReport:
         iterations_written=marks.get("iterations_written"),
         lag_max_ns=marks.get("lag_max_ns"),
         stall_ns=marks.get("stall_ns"),
-        start_error_ns=marks.get("start_error_ns") if state != "ready" else -1,
+        start_error_ns=marks.start_error_ns,
     )

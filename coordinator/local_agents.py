@@ -31,12 +31,15 @@ class LocalAgent:
 
     Args:
         folder: its own: configuration, process file, log, spool.
-        name: the agent's.
+        name: the agent's. command: starts an agent process.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(
+        self, folder: Path, name: str, command: Sequence[str] = (sys.executable, "-m", "osbench.agent.main")
+    ) -> None:
         self.folder = folder
         self.name = name
+        self._command = command
 
     def ensure(self, *, control: str, bulk: str, workers: int) -> None:
         """Start the agent unless it is running.
@@ -59,7 +62,7 @@ class LocalAgent:
             _write_private(self.folder / "agent.json", json.dumps(config))
             with os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "osbench.agent.main", "start", "--config", str(self.folder / "agent.json")],
+                    [*self._command, "start", "--config", str(self.folder / "agent.json")],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,

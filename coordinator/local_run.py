@@ -105,7 +105,8 @@ async def _run(
     clock = SystemClock(offset_ns=_clock_offset_ns(task_id))
     hosts = local_agents(_agents_folder(home, task_id), agents)
     on_progress(_starting(task))
-    async with _parts(home, store, task_id, clock, hosts, workers or _share_of_cores(agents)) as (conductor, contexts):
+    workers = workers or _share_of_cores(agents)
+    async with local_parts(home, store, task_id, clock, hosts, workers) as (conductor, contexts):
         settings = RunSettings(
             expected=tuple(host.name for host in hosts),
             join_timeout_ns=JOIN_NS,
@@ -127,7 +128,7 @@ async def _run(
 
 
 @asynccontextmanager
-async def _parts(
+async def local_parts(
     home: Home, store: Store, task_id: str, clock: SystemClock, hosts: Sequence[LocalAgent], workers: int
 ) -> AsyncIterator[tuple[Conductor, ContextsProcess]]:
     """All processes and loops of a local run; ended in reverse order."""
