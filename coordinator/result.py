@@ -1,4 +1,4 @@
-"""What a run is shown from, whoever shows it: text, JSON, HTML, the API.
+"""Stage 10/10 · What a run is shown from, whoever shows it: text, JSON, HTML, the API.
 
 Rules: values only; coordinator/result_reader makes them of what is stored. Durations are whole microseconds unless the
 name says otherwise; seconds count from the start of the run. Percentiles are of successful executions alone: what failed

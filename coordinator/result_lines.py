@@ -1,4 +1,4 @@
-"""The lines of a result: actions, calls, errors, latencies over time, hosts, agents.
+"""Stage 10/10 · The lines of a result: actions, calls, errors, latencies over time, hosts, agents.
 
 Rules: each function makes one kind of line of what was read and added up; none judges, and none reads another's.
 """

@@ -1,4 +1,4 @@
-"""Reads a task or run out of the store into the values it is shown from, and judges it by the way.
+"""Stage 10/10 · Reads a task or run out of the store into the values it is shown from, and judges it by the way.
 
 Rules: one function for a run, one for a task; both read, neither writes. What is stored is added up here and nothing is
 guessed: while a run is under way its result is of what is stored so far, and says so.

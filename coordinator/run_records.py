@@ -1,4 +1,4 @@
-"""What is stored of a run's records, added up: histograms by series, and the load over time.
+"""Stage 9/10 · What is stored of a run's records, added up: histograms by series, and the load over time.
 
 Rules: reads, never writes. Memory stays small because histograms come by series and are folded one series at a time.
 """

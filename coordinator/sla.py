@@ -1,4 +1,4 @@
-"""The service levels a workload can ask for: each criterion judges what a run achieved as pass, fail or unknown.
+"""Stage 10/10 · The service levels a workload can ask for; each criterion is pass, fail or unknown.
 
 Rules: pure. A criterion sees an `Achieved` and nothing else, so it is evaluated live and at the end by the same code.
 What was lost is not guessed: a criterion passes (or fails) only if it would whatever the lost iterations did, and is

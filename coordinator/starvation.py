@@ -1,4 +1,4 @@
-"""Was the load generator itself starved: from what workers and hosts say of their own seconds to findings.
+"""Stage 10/10 · Was the load generator starved: from what workers and hosts say of themselves to findings.
 
 Rules: pure. A finding names agent, worker, seconds, signal, value and bound. A signal counts if it is severe once or
 moderate for several rows on end, so that one hiccup of a busy machine is none and a thief of its cores is one. Only

@@ -1,4 +1,4 @@
-"""Can the numbers of a run be trusted: the verdict that stands beside every one of them.
+"""Stage 10/10 · Can the numbers of a run be trusted: the verdict that stands beside every one of them.
 
 Rules: pure; told all it judges by, in one `Evidence`. Five things are judged, each on its own, none hides another:
 

@@ -1,4 +1,4 @@
-"""Thinning: the seconds of a run gathered into at most so many windows, by exact addition.
+"""Stage 9/10 · Thinning: the seconds of a run gathered into at most so many windows, by exact addition.
 
 Rules: pure. Counts are added and histograms merged, so a window says exactly what its seconds said together; a
 percentile is read off the merged histogram and never made of other percentiles.

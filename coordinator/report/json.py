@@ -1,7 +1,7 @@
-"""The report as JSON: the values of coordinator/result as they are, under a schema version. docs/results.md describes it.
+"""Stage 10/10 · The report as JSON: the values of coordinator/result as they are, under a schema version.
 
-Rules: within a version fields are only added; one that goes, is renamed or changes its meaning makes a new version, and
-every version that was ever released stays readable here.
+Rules: docs/results.md describes it. Within a version fields are only added; one that goes, is renamed or changes its
+meaning makes a new version, and every version that was ever released stays readable here.
 """
 
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The report in a terminal: Rally's table with its column names, and the verdict beside it, always.
+"""Stage 10/10 · The report in a terminal: Rally's table with its column names, and the verdict beside it, always.
 
 Rules: pure. Without a width nothing is left out, so what goes into a file or a pipe is whole; with one, tables give way
 (coordinator/report/table). Colour only where asked for. Whatever came from the cloud is made plain first.

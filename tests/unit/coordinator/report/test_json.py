@@ -1,6 +1,7 @@
 """The JSON report: its version, and that nothing is lost on the way there and back."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -8,9 +9,15 @@ from osbench.common.error import InputError
 from osbench.coordinator.report.json import read_json, task_json
 from osbench.coordinator.result import TaskResult
 
+GOLDEN = Path(__file__).parent / "golden"
+
 
 def test_a_result_survives_json(sample: TaskResult) -> None:
     assert read_json(task_json(sample)) == sample
+
+
+def test_a_document_of_each_released_version_stays_readable(sample: TaskResult) -> None:
+    assert read_json((GOLDEN / "result-1.json").read_bytes()) == sample
 
 
 def test_the_document_names_its_schema_and_version(sample: TaskResult) -> None:
