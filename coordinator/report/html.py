@@ -1,9 +1,9 @@
 """Stage 10/10 · The report as one HTML file that needs nothing else: no network and no library.
 
-Rules: it reads on a phone, in the dark and on paper; every text goes through the template's escaping; what the charts need travels as JSON with every `<`, `>` and `&`
-escaped, and the page's script puts it in as text only. The page forbids itself everything else by a content security
-policy that names its one style and its one script by their hashes, so even a text that got past the escaping could not
-run. Charts and spreads are drawn from what `coordinator/result` holds, whose windows bound the size of the file.
+Rules: it reads on a phone, in the dark and on paper. Every text goes through the template's escaping; what the charts
+need travels as JSON with every `<`, `>` and `&` escaped, and the page's script puts it in as text only. The page
+forbids itself everything else by a content security policy that names its one style and its one script by their hashes,
+so even a text that got past the escaping could not run. The windows of coordinator/result bound the size of the file.
 """
 
 from base64 import b64encode

@@ -1,4 +1,4 @@
-"""The HTML report in a real browser: it draws, complains of nothing, asks nobody for anything, and runs nothing of a cloud's.
+"""The HTML report in a real browser: it draws, asks nobody for anything, and runs nothing of a cloud's.
 
 Needs Debian's `chromium`; without it these tests are skipped and say so.
 """
