@@ -154,16 +154,21 @@ async def open_cloud(credentials: CloudCredentials) -> AsyncIterator[CloudView]:
     )
     transport = CurlTransport(SystemClock(), options)
     try:
-        try:
-            cloud = await _signed_in(credentials, transport, SIGN_IN_MS)
-        except CallFailed as failed:
-            raise sign_in_error(credentials, failed) from failed
-        chosen = await negotiate(cloud.session, credentials.microversions)
-        if chosen != credentials.microversions:
-            cloud = await _signed_in(replace(credentials, microversions=chosen), transport, CALL_MS)
-        yield cloud
+        yield await sign_in_over(transport, credentials)
     finally:
         await transport.aclose()
+
+
+async def sign_in_over(transport: Transport, credentials: CloudCredentials) -> CloudView:
+    """Sign in to a cloud over a transport of the caller's; raises as `open_cloud`."""
+    try:
+        cloud = await _signed_in(credentials, transport, SIGN_IN_MS)
+    except CallFailed as failed:
+        raise sign_in_error(credentials, failed) from failed
+    chosen = await negotiate(cloud.session, credentials.microversions)
+    if chosen != credentials.microversions:
+        cloud = await _signed_in(replace(credentials, microversions=chosen), transport, CALL_MS)
+    return cloud
 
 
 def sign_in_error(credentials: CloudCredentials, failed: CallFailed) -> CloudError:

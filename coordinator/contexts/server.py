@@ -108,6 +108,8 @@ class ContextsServer:
         self._work: dict[int, asyncio.Task[FromContexts]] = {}
         self._whole: dict[int, asyncio.Task[None]] = {}
         self._runs: dict[int, str] = {}
+        #: The input has ended.
+        self._is_leaving = False
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         """Take requests until the input ends, then drop whatever is under way."""
@@ -123,6 +125,7 @@ class ContextsServer:
                     case _:
                         log.info("message for a request that is over: %s", type(message).__name__)
         finally:
+            self._is_leaving = True
             left = list(self._whole.values())
             for whole in left:
                 whole.cancel()
@@ -145,9 +148,8 @@ class ContextsServer:
             except OsbenchError as error:
                 answer = await self._refuse(order, reporter, error)
             except asyncio.CancelledError:
-                if not self._work[request].cancelled():
-                    self._work[request].cancel()
-                    raise  # the whole process leaves: nothing is taken down
+                if self._is_leaving:
+                    raise  # nothing is taken down then
                 answer = await self._refuse(order, reporter, AbortedError("ended on request"))
             except Exception as error:
                 log.error("request %d failed by a fault of our own", request, exc_info=error)
