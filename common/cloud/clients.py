@@ -23,7 +23,6 @@ from osbench.common.job import CloudAccess, Job, UserAccess
 from osbench.common.nearest import did_you_mean
 from osbench.common.outcome import Outcome
 from osbench.common.record import CallSink
-from osbench.common.scenarios.failure import ScenarioFailure
 
 #: The clients by the name scenarios ask for them.
 CLIENTS: dict[str, Callable[[Session], Any]] = {
@@ -140,6 +139,4 @@ def outcome_of(error: BaseException) -> tuple[Outcome, str, str]:
     """Outcome, kind and message of a failed call, of a scenario that gave up, or of anything else by its type."""
     if isinstance(error, CallFailed):
         return (Outcome.UNKNOWN if error.is_unknown else Outcome.FAILED), error.kind, str(error)
-    if isinstance(error, ScenarioFailure):
-        return error.outcome, error.kind, str(error)
     return Outcome.FAILED, type(error).__name__, generalised(str(error))

@@ -3,6 +3,7 @@
 Rules: openstacksdk is imported only here and only when asked: it takes half a second, and agents have no use for it.
 """
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,11 +37,19 @@ def credentials_of_cloud(name: str, *, file: str | None = None) -> CloudCredenti
     Raises:
         InputError: no such file or cloud, or a way of signing in we have not.
     """
+    where = f"clouds.yaml: cloud {name!r}"
+    with warnings.catch_warnings():
+        # openstacksdk warns of what it means to give up itself; nobody here can do anything about it.
+        warnings.simplefilter("ignore")
+        return credentials_of_config(_config(name, file, where), where)
+
+
+def _config(name: str, file: str | None, where: str) -> Mapping[str, Any]:
     import openstack.config
     from keystoneauth1.exceptions import ClientException
     from openstack.exceptions import ConfigException
+    from yaml import YAMLError
 
-    where = f"clouds.yaml: cloud {name!r}"
     try:
         loader = openstack.config.OpenStackConfig(config_files=[file] if file else None, load_envvars=file is None)
         known = sorted(loader.get_cloud_names())
@@ -50,9 +59,9 @@ def credentials_of_cloud(name: str, *, file: str | None = None) -> CloudCredenti
                 f"(it has: {', '.join(known) or 'none'}; read: {loader.config_filename or 'no file found'})"
             )
         config: Mapping[str, Any] = loader.get_one(cloud=name, load_yaml_config=True, validate=False).config
-    except (ConfigException, ClientException, OSError) as error:
+    except (ConfigException, ClientException, OSError, YAMLError) as error:
         raise InputError(f"{where}: {error}") from error
-    return credentials_of_config(config, where)
+    return config
 
 
 def credentials_of_config(config: Mapping[str, Any], where: str) -> CloudCredentials:
