@@ -2,69 +2,90 @@
 
 import numpy as np
 
-from osbench.common.histogram import BUCKETS
+from osbench.common.histogram import bucket_of
 from osbench.coordinator.merge import Histogram, Integers, buckets_of
 
-#: Keys of a cell's buckets: the next power of two above their number.
-_CELL = 1 << 13
-assert BUCKETS <= _CELL
 
-
-def compact(codes: Integers, bound: int) -> tuple[Integers, Integers, Integers]:
+def compact(codes: Integers) -> tuple[Integers, Integers, Integers]:
     """Number the codes that occur.
 
     Args:
-        codes: each in [0, bound).
+        codes: each 0 or more, at least one.
 
     Returns:
         The codes that occur, ascending; each code's position among them; how often each occurs.
     """
+    bound = int(codes.max()) + 1
     if bound > 4 * len(codes) + 65_536:
-        present, positions, counts = np.unique(codes, return_inverse=True, return_counts=True)
-        return present, positions, counts
-    every = np.bincount(codes, minlength=bound)
+        present, of_code, counts = np.unique(codes, return_inverse=True, return_counts=True)
+        return present, of_code, counts
+    every = np.bincount(codes)
     present = np.flatnonzero(every)
+    if len(present) == 1:
+        return present, np.zeros(len(codes), np.int64), every[present]
     positions = np.zeros(bound, np.int64)
     positions[present] = np.arange(len(present))
-    return present, positions[codes], every[present]
+    return present, positions.take(codes), every[present]
+
+
+def compact_pairs(one: Integers, other: Integers) -> Integers:
+    """A number for each pair that occurs; equal numbers for equal pairs and no others."""
+    _, of_one, _ = compact(one - one.min())
+    present, of_other, _ = compact(other - other.min())
+    _, of_pair, _ = compact(of_one * len(present) + of_other)
+    return of_pair
 
 
 class Cells:
-    """Rows sorted into (series, second): the cells that occur, and each row's cell."""
+    """Rows sorted into (series, second): the cells that occur, and each row's cell.
 
-    def __init__(self, series: Integers, series_bound: int, seconds: Integers) -> None:
+    Attributes:
+        series, seconds: of each cell. counts: rows of each cell.
+    """
+
+    def __init__(self, series: Integers, seconds: Integers) -> None:
+        """Sort rows; `series` are numbers, 0 or more."""
         first = int(seconds.min())
         span = int(seconds.max()) - first + 1
-        present, self.of_row, self.counts = compact(series * span + (seconds - first), series_bound * span)
+        present, self._of_row, self.counts = compact(series * span + (seconds - first))
         self.series = present // span
         self.seconds = present % span + first
+        # Rows come in the order of their ends, so few runs of rows in the same cell make up all of them.
+        self._runs = np.flatnonzero(np.diff(self._of_row, prepend=-1))
+        self._of_run = self._of_row[self._runs]
 
     def histograms(self, values_us: Integers) -> list[Histogram]:
         """One histogram for each cell, of the values (0 or more) of its rows."""
         size = len(self.counts)
-        keys = self.of_row * _CELL + buckets_of(values_us)
-        if size * _CELL <= 8 * len(keys) + 16 * _CELL:
-            dense = np.bincount(keys, minlength=size * _CELL)
+        sums = np.zeros(size, np.int64)
+        low = np.full(size, np.iinfo(np.int64).max)
+        high = np.zeros(size, np.int64)
+        np.add.at(sums, self._of_run, np.add.reduceat(values_us, self._runs))
+        np.minimum.at(low, self._of_run, np.minimum.reduceat(values_us, self._runs))
+        np.maximum.at(high, self._of_run, np.maximum.reduceat(values_us, self._runs))
+        first = bucket_of(int(low.min()))
+        width = bucket_of(int(high.max())) - first + 1
+        keys = buckets_of(values_us)
+        if size > 1:
+            keys += self._of_row * width
+        keys -= first
+        if size * width <= 8 * len(keys) + 65_536:
+            dense = np.bincount(keys)
             filled = np.flatnonzero(dense)
             counts = dense[filled]
         else:
             filled, counts = np.unique(keys, return_counts=True)
-        low = np.full(size, np.iinfo(np.int64).max)
-        high = np.zeros(size, np.int64)
-        np.minimum.at(low, self.of_row, values_us)
-        np.maximum.at(high, self.of_row, values_us)
-        if int(high.max()) * len(values_us) < 1 << 53:
-            # Sums in float64 are exact up to 2^53, and ten times as fast.
-            sums = np.bincount(self.of_row, weights=values_us, minlength=size).astype(np.int64)
-        else:
-            sums = np.zeros(size, np.int64)
-            np.add.at(sums, self.of_row, values_us)
-        ends = np.searchsorted(filled, np.arange(1, size + 1) * _CELL).tolist()
-        filled &= _CELL - 1
+        ends = np.searchsorted(filled, np.arange(1, size + 1) * width).tolist()
+        buckets = filled % width + first
         begin = 0
         found = []
         numbers = zip(ends, self.counts.tolist(), sums.tolist(), low.tolist(), high.tolist(), strict=True)
         for end, n, sum_us, min_us, max_us in numbers:
-            found.append(Histogram(filled[begin:end], counts[begin:end], n, sum_us, min_us, max_us))
+            found.append(Histogram(buckets[begin:end], counts[begin:end], n, sum_us, min_us, max_us))
             begin = end
         return found
+
+    def zeros(self) -> list[Histogram]:
+        """What `histograms` gives if all values are 0."""
+        at_zero = np.zeros(1, np.int64)
+        return [Histogram(at_zero, self.counts[at : at + 1], n, 0, 0, 0) for at, n in enumerate(self.counts.tolist())]

@@ -1,9 +1,10 @@
-"""Stage 8/10 · A batch as arrays: the columns straight from the inflated body, and its texts.
+"""Stage 8/10 · A batch as columns: its inflated body, laid out, and its texts.
 
 Rules: every batch from the wire passes `decode_columns` before anything else looks at it; what does not fit is a
 ProtocolError. What only shows when all rows are looked at (stamps, outcomes, names) is checked by `derive`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,6 @@ from numpy.typing import NDArray
 from osbench.common.error import ProtocolError
 from osbench.common.record import CODEC_ZSTD, TABLES, BatchHeader, Texts, decode_tail, inflate
 
-Column = NDArray[np.integer[Any]]
-
 #: Type codes of common/record as numpy types.
 DTYPES: dict[str, np.dtype[np.integer[Any]]] = {
     "q": np.dtype("<i8"),
@@ -24,22 +23,53 @@ DTYPES: dict[str, np.dtype[np.integer[Any]]] = {
     "h": np.dtype("<i2"),
     "B": np.dtype("u1"),
 }
-_LAYOUT = tuple((name, [(DTYPES[code], DTYPES[code].itemsize) for code in types]) for name, types, _ in TABLES)
-#: Field names of each table to the position of their column.
-POSITIONS = {name: {field: at for at, field in enumerate(row._fields)} for name, _, row in TABLES}
+_INT64 = np.dtype(np.int64)
+
+
+def _layout() -> dict[tuple[str, str], tuple[int, np.dtype[np.integer[Any]]]]:
+    """Bytes a row of the columns before a column, and its type."""
+    layout = {}
+    for table, types, row_type in TABLES:
+        before = 0
+        for field, code in zip(row_type._fields, types, strict=True):
+            layout[table, field] = before, DTYPES[code]
+            before += DTYPES[code].itemsize
+    return layout
+
+
+_LAYOUT = _layout()
+_ROW_BYTES = {table: sum(DTYPES[code].itemsize for code in types) for table, types, _ in TABLES}
+FIELDS: dict[str, tuple[str, ...]] = {table: row_type._fields for table, _, row_type in TABLES}
 
 
 @dataclass(frozen=True, slots=True)
 class BatchColumns:
-    """A decoded batch: per table (in the order of common/record.TABLES) its columns, each a view on the body."""
+    """A decoded batch.
+
+    Attributes:
+        raw: the inflated body, all of it checked to be there. starts: first byte of each table in it.
+    """
 
     header: BatchHeader
-    iterations: list[Column]
-    actions: list[Column]
-    calls: list[Column]
-    health: list[Column]
-    hosts: list[Column]
+    raw: memoryview
+    starts: dict[str, int]
     texts: Texts
+
+
+class TableColumns:
+    """The columns of a table over some batches, one batch after the other."""
+
+    def __init__(self, batches: Sequence[BatchColumns], table: str) -> None:
+        self._table = table
+        self._parts = [(batch.raw, batch.starts[table], getattr(batch.header, table)) for batch in batches]
+
+    def __call__(self, field: str) -> NDArray[np.int64]:
+        """A column as int64."""
+        before, dtype = _LAYOUT[self._table, field]
+        after = before + dtype.itemsize
+        # Joining bytes and looking at them once is much cheaper than an array for each batch.
+        joined = b"".join([raw[start + rows * before : start + rows * after] for raw, start, rows in self._parts])
+        return np.frombuffer(joined, dtype).astype(_INT64, copy=False)
 
 
 def decode_columns(header: BatchHeader, body: bytes) -> BatchColumns:
@@ -57,17 +87,11 @@ def decode_columns(header: BatchHeader, body: bytes) -> BatchColumns:
         if announced not in (-1, header.raw_bytes):
             raise ProtocolError(f"batch {header.key}: body announces {announced} bytes, its header {header.raw_bytes}")
     raw = inflate(header, body)
+    starts = {}
     offset = 0
-    tables: list[list[Column]] = []
-    for name, columns in _LAYOUT:
-        rows = getattr(header, name)
-        table: list[Column] = []
-        if rows:
-            for dtype, size in columns:
-                if offset + size * rows > len(raw):
-                    raise ProtocolError(f"batch {header.key}: body ends inside table {name}")
-                table.append(np.frombuffer(raw, dtype, rows, offset))
-                offset += size * rows
-        tables.append(table)
-    iterations, actions, calls, health, hosts = tables
-    return BatchColumns(header, iterations, actions, calls, health, hosts, decode_tail(header, raw[offset:]))
+    for table, row_bytes in _ROW_BYTES.items():
+        starts[table] = offset
+        offset += row_bytes * getattr(header, table)
+    if offset > len(raw):
+        raise ProtocolError(f"batch {header.key}: its tables take {offset} bytes, its body has {len(raw)}")
+    return BatchColumns(header, memoryview(raw), starts, decode_tail(header, raw[offset:]))

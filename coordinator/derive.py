@@ -10,7 +10,7 @@ A dropped iteration was never started: it is counted, and has no duration.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from osbench.common.error import ProtocolError
 from osbench.common.histogram import BUCKETS
 from osbench.common.outcome import Outcome
 from osbench.common.record import CALL_RENEWAL, CallHistogram
-from osbench.coordinator.cells import Cells, compact
-from osbench.coordinator.columns import POSITIONS, BatchColumns, Column
+from osbench.coordinator.cells import Cells, compact, compact_pairs
+from osbench.coordinator.columns import BatchColumns, TableColumns
 from osbench.coordinator.histogram_rows import add_rows, row_of
 from osbench.coordinator.merge import Histogram, Integers
 from osbench.coordinator.store.values import (
@@ -92,9 +92,9 @@ class _RunPart:
         self.extents: tuple[ExtentRow, ...] = ()
 
     def derived(self) -> Derived:
-        self._iterations([batch for batch in self.batches if batch.iterations])
-        self._actions([batch for batch in self.batches if batch.actions])
-        self._calls([batch for batch in self.batches if batch.calls])
+        self._iterations([batch for batch in self.batches if batch.header.iterations])
+        self._actions([batch for batch in self.batches if batch.header.actions])
+        self._calls([batch for batch in self.batches if batch.header.calls])
         self._given_up()
         return Derived(
             histograms=tuple(self.histograms),
@@ -102,14 +102,14 @@ class _RunPart:
             seconds=self.seconds,
             errors=added_errors(self.errors),
             extents=self.extents,
-            health=tuple(row for batch in self.batches if batch.health for row in health_of(batch)),
-            hosts=tuple(row for batch in self.batches if batch.hosts for row in hosts_of(batch)),
+            health=tuple(health_of(self.batches)),
+            hosts=tuple(hosts_of(self.batches)),
         )
 
     def _iterations(self, batches: list[BatchColumns]) -> None:
         if not batches:
             return
-        column = _column_of("iterations", batches)
+        column = TableColumns(batches, "iterations")
         starts = _starts(batches, "iterations")
         scheduled, outcome = column("scheduled_ns"), column("outcome")
         started, ended = column("started_ns") - starts, column("ended_ns") - starts
@@ -123,7 +123,8 @@ class _RunPart:
         ended_second = ended // NS_PER_S
         self._errors(ITERATION, batches, column("error"), column("iteration"), ended_second)
         ran = outcome != Outcome.DROPPED
-        self.seconds = seconds_of(self.run, started // NS_PER_S, ended_second, outcome)
+        started_second = started // NS_PER_S
+        self.seconds = seconds_of(self.run, started_second, ended_second, outcome)
         if not ran.all():
             scheduled, outcome, started, ended = scheduled[ran], outcome[ran], started[ran], ended[ran]
             idle, starts, ended_second = idle[ran], starts[ran], ended_second[ran]
@@ -131,21 +132,22 @@ class _RunPart:
             return
         first, last = int(started.min()), int(ended.max())
         self.extents = (ExtentRow(run=self.run, first_started_ns=first, last_ended_ns=last),)
-        cells = Cells(outcome, _OUTCOMES, ended_second)
+        cells = Cells(outcome, ended_second)
         named = self._outcome_series(cells)
         total = cells.histograms(_us(ended - started))
         self._add(TOTAL, named, total)
-        self._add(IDLE, named, cells.histograms(_us(idle)))
         # Where no iteration idled, the two durations are the same values.
-        self._add(ITERATION, named, cells.histograms(_us(ended - started - idle)) if idle.any() else total)
+        has_idled = bool(idle.any())
+        self._add(ITERATION, named, cells.histograms(_us(ended - started - idle)) if has_idled else total)
+        self._add(IDLE, named, cells.histograms(_us(idle)) if has_idled else cells.zeros())
         due = scheduled >= 0
         if due.any():
             scheduled = (scheduled - starts)[due]
             started, ended, outcome, ended_second = started[due], ended[due], outcome[due], ended_second[due]
             _check_between(batches, "scheduled_ns", scheduled, -MAX_SPAN_NS, MAX_SPAN_NS)
-            cells = Cells(outcome, _OUTCOMES, ended_second)
+            cells = Cells(outcome, ended_second)
             self._add(RESPONSE, self._outcome_series(cells), cells.histograms(_us(ended - scheduled)))
-            cells = Cells(outcome, _OUTCOMES, started // NS_PER_S)
+            cells = Cells(outcome, started // NS_PER_S)
             self._add(LAG, self._outcome_series(cells), cells.histograms(_us(started - scheduled)))
 
     @staticmethod
@@ -161,52 +163,49 @@ class _RunPart:
     def _actions(self, batches: list[BatchColumns]) -> None:
         if not batches:
             return
-        column = _column_of("actions", batches)
+        column = TableColumns(batches, "actions")
         starts = _starts(batches, "actions")
         outcome, ordinal = column("outcome"), column("ordinal")
         started, ended = column("started_ns") - starts, column("ended_ns") - starts
         _check_stamps(batches, started, ended)
         _check_outcomes(batches, outcome)
         _check_between(batches, "ordinal", ordinal, 0, 32_767)
-        paths = np.concatenate([self._paths(batch) for batch in batches])
+        paths = self._name_numbers(batches, "actions")
+        parent = column("parent")
+        if (parent != -1).any():
+            paths = self._nested_paths(batches, paths, column("iteration"), ordinal, parent)
         texts = list(self.names)
         bound = len(texts) * _OUTCOMES
         series = paths * _OUTCOMES + outcome
         first_seen = np.full(bound, 32_767)
         np.minimum.at(first_seen, series, ordinal)
-        cells = Cells(series, bound, ended // NS_PER_S)
+        cells = Cells(series, ended // NS_PER_S)
         named = [
             (texts[code // _OUTCOMES], code % _OUTCOMES, int(first_seen[code]), second)
             for code, second in zip(cells.series.tolist(), cells.seconds.tolist(), strict=True)
         ]
         self._add(ACTION, named, cells.histograms(_us(ended - started)))
 
-    def _paths(self, batch: BatchColumns) -> Integers:
-        """Number of each action's path in `self.names`."""
-        names = self._name_numbers(batch, batch.actions[POSITIONS["actions"]["name"]])
-        parent = batch.actions[POSITIONS["actions"]["parent"]].astype(np.int64)
-        if (parent == -1).all():
-            return names
-        return self._nested_paths(batch, names, parent)
-
-    def _nested_paths(self, batch: BatchColumns, names: Integers, parent: Integers) -> Integers:
+    def _nested_paths(
+        self, batches: Sequence[BatchColumns], names: Integers, iteration: Integers, ordinal: Integers, parent: Integers
+    ) -> Integers:
         """Join each name to its parent's path, outermost first.
 
-        A parent has a smaller ordinal than its child, so that no chain has a loop.
+        A parent has a smaller ordinal than its child, so that no chain has a loop, and is in the same batch.
         """
-        iteration = batch.actions[POSITIONS["actions"]["iteration"]].astype(np.int64)
-        ordinal = batch.actions[POSITIONS["actions"]["ordinal"]].astype(np.int64)
         if ((parent >= ordinal) | (parent < -1)).any():
-            raise ProtocolError(f"batch {batch.header.key}: an action's parent does not come before it")
-        _check_between([batch], "iteration", iteration, 0, 1 << 46)
-        keys, wanted = iteration * 32_768 + ordinal, iteration * 32_768 + parent
+            raise _bad(batches, "an action's parent does not come before it")
+        # An iteration is wholly in one batch; should two batches name the same one, they are kept apart all the same.
+        counts = [batch.header.actions for batch in batches]
+        of_iteration = compact_pairs(np.repeat(np.arange(len(batches)), counts), iteration)
+        keys, wanted = of_iteration * 32_768 + ordinal, of_iteration * 32_768 + parent
         order = np.argsort(keys, kind="stable")
         at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
         parent_row = order[at]
         paths = names.copy()
         pending = np.flatnonzero(parent >= 0)
         if (keys[parent_row] != wanted)[pending].any():
-            raise ProtocolError(f"batch {batch.header.key}: the action around an action is not in the same batch")
+            raise _bad(batches, "the action around an action is not in the same batch")
         is_done = parent < 0
         for _ in range(MAX_DEPTH):
             if not len(pending):
@@ -216,13 +215,13 @@ class _RunPart:
             paths[rows] = self._joined(paths[parent_row[rows]], names[rows])
             is_done[rows] = True
             pending = pending[~ready]
-        raise ProtocolError(f"batch {batch.header.key}: actions nest deeper than {MAX_DEPTH}")
+        raise _bad(batches, f"actions nest deeper than {MAX_DEPTH}")
 
     def _joined(self, outer: Integers, inner: Integers) -> Integers:
         """Numbers of the paths `outer/inner`."""
         bound = len(self.names)
         texts = list(self.names)
-        present, positions, _ = compact(outer * bound + inner, bound * bound)
+        present, positions, _ = compact(outer * bound + inner)
         numbers = []
         for code in present.tolist():
             path = f"{texts[code // bound]}/{texts[code % bound]}"[:NAME_CHARACTERS]
@@ -230,64 +229,82 @@ class _RunPart:
         joined: Integers = np.array(numbers, np.int64)[positions]
         return joined
 
-    def _name_numbers(self, batch: BatchColumns, column: Column) -> Integers:
-        """A batch's own numbers of names as numbers in `self.names`."""
-        known = batch.texts.names
-        size = max(known, default=0) + 1
-        if min(known, default=0) < 0 or size > 65_536:
+    def _name_numbers(self, batches: Sequence[BatchColumns], table: str) -> Integers:
+        """The batches' own numbers of names, in the rows of a table, as numbers in `self.names`."""
+        tables: list[Integers] = []
+        known: list[dict[int, str]] = []
+        which = []
+        for batch in batches:
+            # Workers of one run mostly number their names alike.
+            if batch.texts.names not in known:
+                known.append(batch.texts.names)
+                tables.append(self._numbers(batch))
+            which.append(known.index(batch.texts.names))
+        column = TableColumns(batches, table)("name")
+        if len(tables) == 1:
+            found = tables[0].take(np.minimum(column, len(tables[0]) - 1))
+        else:
+            counts = [getattr(batch.header, table) for batch in batches]
+            sizes = np.array([len(numbers) for numbers in tables])
+            begins = np.cumsum(sizes) - sizes
+            column = np.minimum(column, np.repeat(sizes[which] - 1, counts)) + np.repeat(begins[which], counts)
+            found = np.concatenate(tables).take(column)
+        if int(found.min()) < 0:
+            raise _bad(batches, f"a name is used in {table} that is not among the texts")
+        return found
+
+    def _numbers(self, batch: BatchColumns) -> Integers:
+        """By a batch's own number of a name its number in `self.names`; -1 where there is none, and at the end."""
+        names = batch.texts.names
+        size = max(names, default=0) + 1
+        if min(names, default=0) < 0 or size > 65_536:
             raise ProtocolError(f"batch {batch.header.key}: names are numbered 0 to 65535, found {size - 1}")
         numbers = np.full(size + 1, -1)
-        for number, text in known.items():
+        for number, text in names.items():
             numbers[number] = self.names.setdefault(_clean(text)[:NAME_CHARACTERS], len(self.names))
-        found: Integers = numbers[np.minimum(column, size)]
-        if int(found.min()) < 0:
-            raise ProtocolError(f"batch {batch.header.key}: a name is used that is not among its texts")
-        return found
+        return numbers
 
     def _calls(self, batches: list[BatchColumns]) -> None:
         if not batches:
             return
-        column = _column_of("calls", batches)
+        column = TableColumns(batches, "calls")
         starts = _starts(batches, "calls")
         outcome, status = column("outcome"), column("status")
         started, ended = column("started_ns") - starts, column("ended_ns") - starts
         _check_stamps(batches, started, ended)
         _check_outcomes(batches, outcome)
-        at = POSITIONS["calls"]["name"]
-        names = np.concatenate([self._name_numbers(batch, batch.calls[at]) for batch in batches])
+        names = self._name_numbers(batches, "calls")
         renewal = (column("flags") & CALL_RENEWAL) // CALL_RENEWAL
         series, texts = (names * 2 + renewal) * _OUTCOMES + outcome, list(self.names)
-        bound = len(texts) * 2 * _OUTCOMES
         second = ended // NS_PER_S
-        self._call_counters(series, bound, status, texts)
+        self._call_counters(series, status, texts)
         self._errors(CALL, batches, column("error"), column("iteration"), second)
         first_byte = column("first_byte_us")
-        self._call_histograms((CALL, RENEWAL), series, bound, second, _us(ended - started), texts)
+        self._call_histograms((CALL, RENEWAL), series, second, _us(ended - started), texts)
         answered = (first_byte > 0) & (renewal == 0)
         if answered.any():
             if not answered.all():
                 series, second, first_byte = series[answered], second[answered], first_byte[answered]
-            self._call_histograms((CALL_FIRST_BYTE, ""), series, bound, second, first_byte, texts)
+            self._call_histograms((CALL_FIRST_BYTE, ""), series, second, first_byte, texts)
 
     def _call_histograms(
         self,
         kinds: tuple[str, str],
         series: Integers,
-        bound: int,
         second: Integers,
         values_us: Integers,
         texts: list[str],
     ) -> None:
         """Histograms of calls; `kinds` are those of the load's calls and of renewals."""
-        cells = Cells(series, bound, second)
+        cells = Cells(series, second)
         places = zip(cells.series.tolist(), cells.seconds.tolist(), cells.histograms(values_us), strict=True)
         for code, at_second, histogram in places:
             name, outcome, kind = code // (2 * _OUTCOMES), code % _OUTCOMES, kinds[code // _OUTCOMES % 2]
             self.histograms.append(row_of(self.run, kind, texts[name], outcome, 0, at_second, histogram))
 
-    def _call_counters(self, series: Integers, bound: int, status: Integers, texts: list[str]) -> None:
-        statuses, status_at, _ = compact(status, 65_536)
-        present, _, counts = compact(series * len(statuses) + status_at, bound * len(statuses))
+    def _call_counters(self, series: Integers, status: Integers, texts: list[str]) -> None:
+        statuses, status_at, _ = compact(status)
+        present, _, counts = compact(series * len(statuses) + status_at)
         for code, n in zip(present.tolist(), counts.tolist(), strict=True):
             of_series, at = divmod(code, len(statuses))
             kind = RENEWAL if of_series // _OUTCOMES % 2 else CALL
@@ -356,16 +373,6 @@ def _us(span_ns: Integers) -> Integers:
 def _clean(text: str) -> str:
     """NUL does not go into a text column of every database."""
     return text.replace("\x00", "\ufffd")
-
-
-def _column_of(table: str, batches: Sequence[BatchColumns]) -> Callable[[str], Integers]:
-    tables = [getattr(batch, table) for batch in batches]
-
-    def column(field: str) -> Integers:
-        at = POSITIONS[table][field]
-        return np.concatenate([columns[at] for columns in tables], dtype=np.int64, casting="safe")
-
-    return column
 
 
 def _starts(batches: Sequence[BatchColumns], table: str) -> Integers:

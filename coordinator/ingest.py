@@ -7,22 +7,22 @@ and nothing is acknowledged, and the same batches may be committed again.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
-from osbench.common.error import NotFoundError, ProtocolError
+from osbench.common.error import NotFoundError, ProtocolError, StoreError
 from osbench.common.record import MAX_ROWS, BatchHeader, BatchKey
-from osbench.coordinator.columns import POSITIONS, BatchColumns, decode_columns
+from osbench.coordinator.columns import BatchColumns, TableColumns, decode_columns
 from osbench.coordinator.derive import derive
 from osbench.coordinator.store.contract import Records
 from osbench.coordinator.store.values import Derived, StoredBatch
 
-#: Rows looked at together; a group above it is committed in parts.
+#: What goes into one transaction; where more is waiting it is committed in parts.
+MAX_GROUP_BATCHES = 64
 MAX_GROUP_ROWS = MAX_ROWS
-
-_OUTCOME = POSITIONS["iterations"]["outcome"]
 
 
 class RejectedBatch(NamedTuple):
@@ -69,13 +69,29 @@ class _Taken(NamedTuple):
     columns: BatchColumns
 
 
+class _Prepared(NamedTuple):
+    """A group, decoded and derived, ready for its transaction."""
+
+    taken: list[_Taken]
+    derived: Derived
+    rejected: list[RejectedBatch]
+
+
 class Ingest:
-    """Commits batches. Not thread-safe: one at a time."""
+    """Commits batches. Used by one thread; it has one of its own, which waits for the disk.
+
+    Where more is waiting than one transaction takes, the next group is worked out while the one before is written.
+    """
 
     def __init__(self, store: Records) -> None:
         self._store = store
+        self._writer = ThreadPoolExecutor(1, "ingest-writer")
         #: Runs seen in the store; a run does not come back under its id, so only their absence is looked up again.
         self._known_runs: set[str] = set()
+
+    def close(self) -> None:
+        """End the thread. The store is its owner's to close."""
+        self._writer.shutdown()
 
     def commit(self, batches: Sequence[tuple[BatchHeader, bytes, bytes]]) -> CommitResult:
         """Store batches.
@@ -83,25 +99,29 @@ class Ingest:
         Args:
             batches: header, its bytes, body, as common/wire.decode_batch_frames gives them, in order of arrival.
 
+        Returns:
+            What became of them. Where the store failed after a part of them was committed, those of the rest are
+            neither acknowledged nor rejected, and can be committed again.
+
         Raises:
-            StoreError: the store failed. Nothing of the part under way is stored; what was not acknowledged can be
-                committed again, whatever became of it.
+            StoreError: the store failed, and nothing was stored.
         """
-        acks: list[BatchKey] = []
         rejected: list[RejectedBatch] = []
-        committed: list[Committed] = []
         wanted = self._of_known_runs([StoredBatch(header, body) for header, _, body in batches], rejected)
-        for group in _groups(wanted):
-            taken = _decode(group, rejected)
-            try:
-                committed.append(self._commit_group(taken, rejected, acks))
-            except NotFoundError:
-                # A run was deleted since it was last seen here.
-                self._known_runs.clear()
-                still = {id(batch) for batch in self._of_known_runs([one.batch for one in taken], rejected)}
-                taken = [one for one in taken if id(one.batch) in still]
-                committed.append(self._commit_group(taken, rejected, acks))
-        return CommitResult(tuple(acks), tuple(rejected), _joined(committed))
+        done: list[CommitResult] = [CommitResult((), tuple(rejected), Committed())]
+        under_way: Future[CommitResult] | None = None
+        try:
+            for group in _groups(wanted):
+                prepared = _prepare(group)
+                if under_way is not None:
+                    done.append(under_way.result())
+                under_way = self._writer.submit(self._commit_group, prepared)
+            if under_way is not None:
+                done.append(under_way.result())
+        except StoreError:
+            if len(done) == 1:
+                raise
+        return _joined(done)
 
     def _of_known_runs(self, batches: list[StoredBatch], rejected: list[RejectedBatch]) -> list[StoredBatch]:
         missing = {batch.header.run for batch in batches} - self._known_runs
@@ -115,34 +135,47 @@ class Ingest:
                 rejected.append(RejectedBatch(batch.header.key, "its run is not in the store"))
         return wanted
 
-    def _commit_group(self, taken: list[_Taken], rejected: list[RejectedBatch], acks: list[BatchKey]) -> Committed:
-        """One transaction. What is derived is worked out before it, for the case that all batches are new."""
-        taken, derived = _derive_sound(taken, rejected)
+    def _commit_group(self, prepared: _Prepared) -> CommitResult:
+        """One transaction, on the thread of the writer."""
+        taken, derived, rejected = prepared
+        try:
+            return self._add(taken, derived, rejected)
+        except NotFoundError:
+            # A run was deleted since it was last seen here.
+            known = self._store.runs_known(sorted({one.batch.header.run for one in taken}))
+            self._known_runs = set(known)
+            gone = [one for one in taken if one.batch.header.run not in known]
+            rejected += [RejectedBatch(one.batch.header.key, "its run was deleted") for one in gone]
+            taken = [one for one in taken if one.batch.header.run in known]
+            return self._add(taken, derive([one.columns for one in taken]), rejected)
+
+    def _add(self, taken: list[_Taken], derived: Derived, rejected: list[RejectedBatch]) -> CommitResult:
+        """Store a group; `derived` is right if all of it is new."""
         if not taken:
-            return Committed()
-        kept = derived
+            return CommitResult((), tuple(rejected), Committed())
 
         def derive_new(new: Sequence[int]) -> Derived:
-            nonlocal kept
+            nonlocal derived
             if len(new) < len(taken):
-                kept = derive([taken[position].columns for position in new])
-            return kept
+                derived = derive([taken[position].columns for position in new])
+            return derived
 
         new = self._store.batches_add([one.batch for one in taken], derive_new)
-        acks.extend(one.batch.header.key for one in taken)
-        if not new:
-            return Committed()
-        return Committed(batches=tuple(_summary(taken[position].columns) for position in new), derived=kept)
+        acks = tuple(one.batch.header.key for one in taken)
+        summaries = tuple(_summary(taken[position].columns) for position in new)
+        return CommitResult(
+            acks, tuple(rejected), Committed(batches=summaries, derived=derived) if new else Committed()
+        )
 
 
 def _groups(batches: list[StoredBatch]) -> Iterator[list[StoredBatch]]:
-    """Cut so that no group has more than MAX_GROUP_ROWS rows, unless a batch alone has."""
+    """Cut by the two bounds; a batch that is above the bound of rows alone is a group."""
     group: list[StoredBatch] = []
     rows = 0
     for batch in batches:
         header = batch.header
         size = header.iterations + header.actions + header.calls + header.health + header.hosts
-        if group and rows + size > MAX_GROUP_ROWS:
+        if group and (rows + size > MAX_GROUP_ROWS or len(group) >= MAX_GROUP_BATCHES):
             yield group
             group, rows = [], 0
         group.append(batch)
@@ -151,20 +184,17 @@ def _groups(batches: list[StoredBatch]) -> Iterator[list[StoredBatch]]:
         yield group
 
 
-def _decode(batches: list[StoredBatch], rejected: list[RejectedBatch]) -> list[_Taken]:
-    taken = []
+def _prepare(batches: list[StoredBatch]) -> _Prepared:
+    """Decode and derive. If one does not hold together, find it, leave it out, and derive from the others."""
+    taken: list[_Taken] = []
+    rejected: list[RejectedBatch] = []
     for batch in batches:
         try:
             taken.append(_Taken(batch, decode_columns(batch.header, batch.body)))
         except ProtocolError as error:
             rejected.append(RejectedBatch(batch.header.key, str(error)))
-    return taken
-
-
-def _derive_sound(taken: list[_Taken], rejected: list[RejectedBatch]) -> tuple[list[_Taken], Derived]:
-    """Derive from all; if one of them does not hold together, find it, leave it out, and derive from the others."""
     try:
-        return taken, derive([one.columns for one in taken])
+        return _Prepared(taken, derive([one.columns for one in taken]), rejected)
     except ProtocolError:
         sound = []
         for one in taken:
@@ -174,12 +204,12 @@ def _derive_sound(taken: list[_Taken], rejected: list[RejectedBatch]) -> tuple[l
                 rejected.append(RejectedBatch(one.batch.header.key, str(error)))
             else:
                 sound.append(one)
-        return sound, derive([one.columns for one in sound])
+        return _Prepared(sound, derive([one.columns for one in sound]), rejected)
 
 
 def _summary(columns: BatchColumns) -> CommittedBatch:
     header = columns.header
-    outcomes = np.bincount(columns.iterations[_OUTCOME]).tolist() if columns.iterations else []
+    outcomes = np.bincount(TableColumns([columns], "iterations")("outcome")).tolist() if header.iterations else []
     return CommittedBatch(
         run=header.run,
         agent=header.agent,
@@ -200,13 +230,14 @@ def summaries(batches: Iterable[StoredBatch]) -> Iterator[CommittedBatch]:
         yield _summary(decode_columns(batch.header, batch.body))
 
 
-def _joined(parts: list[Committed]) -> Committed:
-    if len(parts) == 1:
-        return parts[0]
+def _joined(parts: list[CommitResult]) -> CommitResult:
     fields = Derived.__struct_fields__
-    return Committed(
-        batches=tuple(batch for part in parts for batch in part.batches),
-        derived=Derived(
-            **{name: tuple(row for part in parts for row in getattr(part.derived, name)) for name in fields}
+    derived = [part.committed.derived for part in parts]
+    return CommitResult(
+        tuple(key for part in parts for key in part.acks),
+        tuple(rejected for part in parts for rejected in part.rejected),
+        Committed(
+            batches=tuple(batch for part in parts for batch in part.committed.batches),
+            derived=Derived(**{name: tuple(row for one in derived for row in getattr(one, name)) for name in fields}),
         ),
     )

@@ -39,8 +39,12 @@ def buckets_of(values_us: Integers) -> Integers:
     """
     values = np.clip(values_us, 0, MAX_US)
     # Exact: every value up to 24 h fits the 53 bits of a float64.
-    large = (values.astype(np.float64).view(np.int64) >> _FLOAT_SHIFT) - _FLOAT_BIAS
-    return np.where(values < SUB, values, large)
+    found: Integers = values.astype(np.float64).view(np.int64)
+    found >>= _FLOAT_SHIFT
+    found -= _FLOAT_BIAS
+    # Below 256 the formula falls short of the value, which is its own bucket; from 256 on it is at least 256.
+    np.minimum(values, SUB - 1, out=values)
+    return np.maximum(found, values, out=found)
 
 
 def encode_spans(buckets: Integers, counts: Integers) -> bytes:

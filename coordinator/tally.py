@@ -8,7 +8,7 @@ from osbench.common.error import ProtocolError
 from osbench.common.outcome import Outcome
 from osbench.common.record import BatchHeader
 from osbench.coordinator.cells import compact
-from osbench.coordinator.columns import BatchColumns
+from osbench.coordinator.columns import FIELDS, BatchColumns, TableColumns
 from osbench.coordinator.merge import Integers
 from osbench.coordinator.store.values import CounterRow, ErrorRow, HealthSecond, HostSecond, SecondRow
 
@@ -29,7 +29,7 @@ def seconds_of(run: str, started: Integers, ended: Integers, outcome: Integers) 
     for at, seconds in enumerate(which):
         if len(seconds):
             first = int(seconds.min())
-            present, _, numbers = compact(seconds - first, int(seconds.max()) - first + 1)
+            present, _, numbers = compact(seconds - first)
             for second, n in zip(present.tolist(), numbers.tolist(), strict=True):
                 counts[second + first][at] = n
     return tuple(
@@ -71,15 +71,24 @@ def _bounded(header: BatchHeader, second: int) -> int:
     return second
 
 
-def health_of(batch: BatchColumns) -> Iterator[HealthSecond]:
-    header = batch.header
-    for stamp_ns, span_ns, *rest in zip(*(column.tolist() for column in batch.health), strict=True):
+def health_of(batches: Sequence[BatchColumns]) -> Iterator[HealthSecond]:
+    """Health rows with whose they are; a row lies in the second of the middle of its span."""
+    for header, (stamp_ns, span_ns, *rest) in _rows(batches, "health"):
         second = _bounded(header, (stamp_ns - span_ns // 2 - header.start_ns) // NS_PER_S)
         yield HealthSecond(header.run, header.agent, header.life, header.worker, second, span_ns, *rest)
 
 
-def hosts_of(batch: BatchColumns) -> Iterator[HostSecond]:
-    header = batch.header
-    for stamp_ns, *rest in zip(*(column.tolist() for column in batch.hosts), strict=True):
+def hosts_of(batches: Sequence[BatchColumns]) -> Iterator[HostSecond]:
+    """Host rows with whose they are; a row lies in the second that it ends."""
+    for header, (stamp_ns, *rest) in _rows(batches, "hosts"):
         second = _bounded(header, (stamp_ns - NS_PER_S // 2 - header.start_ns) // NS_PER_S)
         yield HostSecond(header.run, header.agent, header.life, second, *rest)
+
+
+def _rows(batches: Sequence[BatchColumns], table: str) -> Iterator[tuple[BatchHeader, tuple[int, ...]]]:
+    """The rows of a table over some batches, each with the header of its batch."""
+    headers = [batch.header for batch in batches for _ in range(getattr(batch.header, table))]
+    if headers:
+        column = TableColumns(batches, table)
+        columns = [column(field).tolist() for field in FIELDS[table]]
+        yield from zip(headers, zip(*columns, strict=True), strict=True)

@@ -21,10 +21,6 @@ from osbench.coordinator.store.sql_tasks import SqlTasks
 class SqlStore(SqlDeployments, SqlTasks, SqlRuns, SqlResources, SqlRecords):
     """The adapter of contract.Store, and of contract.Compacting on SQLite."""
 
-    def __init__(self, database: Database, clock: Clock, vault: Vault) -> None:
-        super().__init__(database, clock, vault)
-        self._series = {}
-
     @property
     def path(self) -> Path | None:
         """The SQLite file; None for a server."""

@@ -10,11 +10,13 @@ from typing import Any
 
 from msgspec import convert
 from msgspec.structs import asdict
-from sqlalchemy import Connection, func, select, tuple_
+from sqlalchemy import Connection, bindparam, func, select, tuple_
 
+from osbench.common.clock import Clock
 from osbench.common.error import NotFoundError
 from osbench.common.record import BatchHeader
 from osbench.coordinator.histogram_rows import add_rows
+from osbench.coordinator.store.database import Database
 from osbench.coordinator.store.schema import (
     batches,
     counters,
@@ -27,6 +29,7 @@ from osbench.coordinator.store.schema import (
     seconds,
     series,
 )
+from osbench.coordinator.store.secrets import Vault
 from osbench.coordinator.store.sql_part import SqlPart, columns_of
 from osbench.coordinator.store.values import (
     BatchTotals,
@@ -51,47 +54,75 @@ FURTHER = "(further messages)"
 _Key = tuple[str, str, str, int]
 
 
+class _Statements:
+    """The statements of a commit, built once: building one takes longer than running it."""
+
+    def __init__(self, database: Database) -> None:
+        up = database.add_up
+        self.batches = database.insert_new(batches)
+        self.series = database.insert_new(series)
+        self.histograms = database.replace(histograms)
+        self.counters = up(counters, sums=("n",))
+        self.seconds = up(seconds, sums=("started", "ended", "failed", "dropped"))
+        self.extents = up(extents, least=("first_started_ns",), most=("last_ended_ns",))
+        self.errors = up(errors, sums=("n",), least=("first_second", "iteration"), most=("last_second",))
+        self.stored = select(*histograms.columns).where(
+            histograms.c.series.in_(bindparam("numbers", expanding=True)),
+            histograms.c.second.between(bindparam("first"), bindparam("last")),
+        )
+        self.health = health.insert()
+        self.hosts = hosts.insert()
+
+
 class SqlRecords(SqlPart):
     """The verbs of contract.Records."""
 
-    #: Numbers of series by (run, kind, name, outcome), with the ordinal stored: only what was committed.
-    _series: dict[_Key, tuple[int, int]]
+    def __init__(self, database: Database, clock: Clock, vault: Vault) -> None:
+        super().__init__(database, clock, vault)
+        self._statements = _Statements(database)
+        #: Numbers of series by (run, kind, name, outcome), with the ordinal stored: only what was committed.
+        self._series: dict[_Key, tuple[int, int]] = {}
 
     def batches_add(self, added: Sequence[StoredBatch], derive: Callable[[Sequence[int]], Derived]) -> Sequence[int]:
-        insert = self._database.insert_new(batches)
         learned: dict[_Key, tuple[int, int]] = {}
         with self._database.writing() as connection:
             of = sorted({batch.header.run for batch in added})
             locked = connection.execute(select(runs.c.id).where(runs.c.id.in_(of)).with_for_update()).scalars().all()
             if len(locked) < len(of):
                 raise NotFoundError(f"runs {sorted(set(of) - set(locked))} are not in the store")
-            new = [
-                position
-                for position, batch in enumerate(added)
-                if connection.execute(insert, {**batch.header._asdict(), "body": batch.body}).rowcount == 1
-            ]
+            new = self._insert_new(connection, added)
             if new:
                 self._add_derived(connection, derive(new), learned)
         self._series.update(learned)
         return new
 
+    def _insert_new(self, connection: Connection, added: Sequence[StoredBatch]) -> list[int]:
+        """Insert those that are not there; their positions.
+
+        All at once, which is right when all are new; where some are not, undone and one by one, to learn which.
+        """
+        insert = self._statements.batches
+        rows = [{**batch.header._asdict(), "body": batch.body} for batch in added]
+        savepoint = connection.begin_nested()
+        if connection.execute(insert, rows, execution_options={"preserve_rowcount": True}).rowcount == len(rows):
+            savepoint.commit()
+            return list(range(len(rows)))
+        savepoint.rollback()
+        return [position for position, row in enumerate(rows) if connection.execute(insert, row).rowcount == 1]
+
     def _add_derived(self, connection: Connection, derived: Derived, learned: dict[_Key, tuple[int, int]]) -> None:
         self._add_histograms(connection, derived.histograms, learned)
-        up = self._database.add_up
-        if derived.counters:
-            connection.execute(up(counters, sums=("n",)), [asdict(row) for row in derived.counters])
-        if derived.seconds:
-            sums = ("started", "ended", "failed", "dropped")
-            connection.execute(up(seconds, sums=sums), [asdict(row) for row in derived.seconds])
-        if derived.extents:
-            statement = up(extents, least=("first_started_ns",), most=("last_ended_ns",))
-            connection.execute(statement, [asdict(row) for row in derived.extents])
+        for statement, rows in (
+            (self._statements.counters, derived.counters),
+            (self._statements.seconds, derived.seconds),
+            (self._statements.extents, derived.extents),
+            (self._statements.health, derived.health),
+            (self._statements.hosts, derived.hosts),
+        ):
+            if rows:
+                connection.execute(statement, [asdict(row) for row in rows])
         if derived.errors:
             self._add_errors(connection, derived.errors)
-        if derived.health:
-            connection.execute(health.insert(), [asdict(row) for row in derived.health])
-        if derived.hosts:
-            connection.execute(hosts.insert(), [asdict(row) for row in derived.hosts])
 
     def _add_histograms(
         self, connection: Connection, rows: Sequence[HistogramRow], learned: dict[_Key, tuple[int, int]]
@@ -102,10 +133,8 @@ class SqlRecords(SqlPart):
             return
         numbers = {number for (number, _), _ in places}
         first, last = min(second for (_, second), _ in places), max(second for (_, second), _ in places)
-        stored = select(*histograms.columns).where(
-            histograms.c.series.in_(sorted(numbers)), histograms.c.second.between(first, last)
-        )
-        before = {(row.series, row.second): row for row in connection.execute(stored)}
+        wanted = {"numbers": sorted(numbers), "first": first, "last": last}
+        before = {(row.series, row.second): row for row in connection.execute(self._statements.stored, wanted)}
         merged = []
         for (number, second), row in places:
             old = before.get((number, second))
@@ -121,7 +150,7 @@ class SqlRecords(SqlPart):
                     "spans": total.spans,
                 }
             )
-        connection.execute(self._database.replace(histograms), merged)
+        connection.execute(self._statements.histograms, merged)
 
     def _series_number(self, connection: Connection, row: HistogramRow, learned: dict[_Key, tuple[int, int]]) -> int:
         key = (row.run, row.kind, row.name, row.outcome)
@@ -129,7 +158,7 @@ class SqlRecords(SqlPart):
         if known is not None and known[1] <= row.ordinal:
             return known[0]
         fields = {"run": row.run, "kind": row.kind, "name": row.name, "outcome": row.outcome}
-        connection.execute(self._database.insert_new(series), {**fields, "ordinal": row.ordinal})
+        connection.execute(self._statements.series, {**fields, "ordinal": row.ordinal})
         wanted = [series.c[name] == value for name, value in fields.items()]
         number, ordinal = connection.execute(select(series.c.number, series.c.ordinal).where(*wanted)).one()
         if ordinal > row.ordinal:
@@ -139,9 +168,6 @@ class SqlRecords(SqlPart):
         return int(number)
 
     def _add_errors(self, connection: Connection, rows: Sequence[ErrorRow]) -> None:
-        statement = self._database.add_up(
-            errors, sums=("n",), least=("first_second", "iteration"), most=("last_second",)
-        )
         for run in sorted({row.run for row in rows}):
             of_run = select(errors.c.source, errors.c.digest).where(errors.c.run == run)
             known = {tuple(row) for row in connection.execute(of_run)}
@@ -151,7 +177,7 @@ class SqlRecords(SqlPart):
                     row = ErrorRow(**{**asdict(row), "kind": FURTHER, "message": FURTHER})
                     digest = _digest(FURTHER, FURTHER)
                 known.add((row.source, digest))
-                connection.execute(statement, {**asdict(row), "digest": digest})
+                connection.execute(self._statements.errors, {**asdict(row), "digest": digest})
 
     def runs_known(self, wanted: Sequence[str]) -> frozenset[str]:
         with self._database.reading() as connection:
