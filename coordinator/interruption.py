@@ -53,23 +53,24 @@ class Interruption:
 
     def request(self) -> None:
         """Ask once more."""
-        self.requests += 1
-        if self.requests == DRAIN:
+        self.reach(self.requests + 1)
+
+    def reach(self, requests: int) -> None:
+        """Ask until the end was asked for so often; nothing if it was. Who asks for the stop at once need not drain."""
+        if requests <= self.requests:
+            return
+        self.requests = requests
+        if requests == DRAIN:
             self._announce(DRAINING_WORDS)
             if self._controls:
                 self._controls.drain()
-        elif self.requests == STOP:
+        elif requests == STOP:
             self._announce(STOPPING_WORDS)
             if self._controls:
                 self._controls.stop()
-        elif self.requests == CANCEL:
+        elif requests == CANCEL:
             self._announce(CANCELLED_WORDS)
             self._cancel()
-
-    def reach(self, requests: int) -> None:
-        """Ask until the end was asked for so often; nothing if it was."""
-        while self.requests < requests:
-            self.request()
 
 
 #: What a status of the task asks for. ABORTED is written by whoever ends a task that does not run yet.
