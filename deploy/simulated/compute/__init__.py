@@ -1,0 +1,1 @@
+"""Nova 2.1 with microversions: servers and their actions, flavors, key pairs, limits, hypervisors, server groups."""
