@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from osbench.common.cloud.administration import CloudView
 from osbench.common.cloud.contract import CallFailed
-from osbench.common.error import InputError
+from osbench.common.error import CloudError, InputError
 from osbench.common.naming import NAME, task_mark
 from osbench.coordinator.cleanup_kinds import KINDS, Kind, Where
 from osbench.coordinator.contexts.contract import Reporter
@@ -173,7 +173,7 @@ class _Removal:
         for attempt in range(LIST_TRIES):
             try:
                 return await self.kind.find(self.where)
-            except CallFailed as failed:
+            except (CallFailed, CloudError) as failed:
                 problem = str(failed)
                 await asyncio.sleep(FIRST_PAUSE_S * (attempt + 1))
         resource = CloudResource(kind=self.kind.name, name=UNLISTED)

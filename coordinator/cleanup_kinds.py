@@ -4,19 +4,21 @@ Rules: `find` returns what is ours and nothing else: a listing's own filter only
 here, by name or by the project it is in. `remove` asks for removal; whether it is gone, the next listing tells.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from osbench.common.cloud.administration import CloudView
 from osbench.common.cloud.contract import CallFailed
+from osbench.common.cloud.neutron import Neutron, Port, SecurityGroup
+from osbench.common.cloud.nova import Nova
 from osbench.coordinator.contexts.messages import CloudResource
 
-#: Entries of a page of a listing, and projects asked for in one request.
-PAGE = 1000
+#: Projects asked for in one request.
 PROJECTS_AT_ONCE = 50
 #: What is asked of Neutron's records.
-FIELDS = [("fields", "id"), ("fields", "name"), ("fields", "tenant_id")]
+FIELDS = ("id", "name", "project_id")
 #: Services answer these where the account may not see other projects.
 FORBIDDEN = (401, 403)
 
@@ -78,100 +80,81 @@ class Servers:
     patience_s: ClassVar[float] = 120.0
 
     async def find(self, where: Where) -> list[CloudResource]:
-        query = {"name": f"^[sc]_osb_{where.scope.endings}"}
+        name = f"^[sc]_osb_{where.scope.endings}"
         views = where.tenants
         try:
-            found = await self._pages(where.cloud, {**query, "all_tenants": "1"})
+            found = await Nova(where.cloud.session).list_all_servers(name=name, all_tenants=1)
         except CallFailed as failed:
             if failed.status not in FORBIDDEN:
                 raise
             found, views = [], (where.cloud, *views)
         for view in views:
-            found.extend(await self._pages(view, query))
+            found.extend(await Nova(view.session).list_all_servers(name=name))
         ours = {
-            server["id"]: CloudResource(
-                kind=self.name, name=server["name"], cloud_id=server["id"], project=server.get("tenant_id", "")
-            )
+            server.id: CloudResource(kind=self.name, name=server.name, cloud_id=server.id, project=server.tenant_id)
             for server in found
-            if where.scope.has(server["name"])
+            if where.scope.has(server.name)
         }
         return list(ours.values())
 
     async def remove(self, where: Where, resource: CloudResource) -> None:
         views = [view for view in where.tenants if view.access.project_id == resource.project] or [where.cloud]
-        await views[0].call("DELETE", "compute", f"/servers/{resource.cloud_id}")
-
-    async def _pages(self, cloud: CloudView, query: dict[str, str]) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = []
-        page = await cloud.call("GET", "compute", "/servers/detail", query={**query, "limit": str(PAGE)})
-        while page["servers"]:
-            found.extend(page["servers"])
-            marker = page["servers"][-1]["id"]
-            query_next = {**query, "limit": str(PAGE), "marker": marker}
-            page = await cloud.call("GET", "compute", "/servers/detail", query=query_next)
-        return found
+        await Nova(views[0].session).delete_server(resource.cloud_id)
 
 
-class _InOurProjects:
+class _InOurProjects(ABC):
     """Things of Neutron in the projects that our contexts made; whatever is in them is ours."""
 
     name: ClassVar[str]
     patience_s: ClassVar[float] = 30.0
-    path: ClassVar[str]
-    key: ClassVar[str]
 
     async def find(self, where: Where) -> list[CloudResource]:
-        projects = [project.cloud_id for project in await PROJECTS.find(where)]
+        projects = frozenset(project.cloud_id for project in await PROJECTS.find(where))
         if not projects or not where.cloud.has("network"):
             return []
-        chosen = frozenset(projects)
         return [
-            CloudResource(
-                kind=self.name, name=entry["name"] or entry["id"], cloud_id=entry["id"], project=entry["tenant_id"]
-            )
-            for entry in await self.entries(where.cloud, projects)
-            if entry["tenant_id"] in chosen
+            CloudResource(kind=self.name, name=found.name or found.id, cloud_id=found.id, project=found.project_id)
+            for found in await self.listed(Neutron(where.cloud.session), sorted(projects))
+            if found.project_id in projects
         ]
 
-    async def entries(self, cloud: CloudView, projects: Sequence[str]) -> list[dict[str, Any]]:
-        """All there may be in these projects, and perhaps in others."""
-        found: list[dict[str, Any]] = []
-        for start in range(0, len(projects), PROJECTS_AT_ONCE):
-            chosen = projects[start : start + PROJECTS_AT_ONCE]
-            query = [*(("project_id", project) for project in chosen), *FIELDS]
-            found.extend((await cloud.call("GET", "network", self.path, query=query))[self.key])
-        return found
+    @abstractmethod
+    async def listed(self, neutron: Neutron, projects: Sequence[str]) -> Sequence[Port | SecurityGroup]:
+        """All there are in these projects, and perhaps some in others."""
 
+    @abstractmethod
     async def remove(self, where: Where, resource: CloudResource) -> None:
-        await where.cloud.call("DELETE", "network", f"{self.path}/{resource.cloud_id}")
+        """As `Kind` says."""
 
 
 class Ports(_InOurProjects):
     """Ports that a server left behind."""
 
     name: ClassVar[str] = "port"
-    path: ClassVar[str] = "/ports"
-    key: ClassVar[str] = "ports"
+
+    async def listed(self, neutron: Neutron, projects: Sequence[str]) -> Sequence[Port]:
+        found: list[Port] = []
+        for start in range(0, len(projects), PROJECTS_AT_ONCE):
+            chosen = projects[start : start + PROJECTS_AT_ONCE]
+            found.extend(await neutron.list_ports(project_id=chosen, fields=FIELDS))
+        return found
+
+    async def remove(self, where: Where, resource: CloudResource) -> None:
+        await Neutron(where.cloud.session).delete_port(resource.cloud_id)
 
 
 class SecurityGroups(_InOurProjects):
     """Neutron makes a `default` group in a project when it is first used, and leaves it when the project goes."""
 
     name: ClassVar[str] = "security_group"
-    path: ClassVar[str] = "/security-groups"
-    key: ClassVar[str] = "security_groups"
 
-    async def entries(self, cloud: CloudView, projects: Sequence[str]) -> list[dict[str, Any]]:
-        """Listed for all projects and chosen from here: Neutron makes the `default` group of a project that a listing
-        of security groups asks for (neutron/db/securitygroups_db.py, get_security_groups), so that it would never end.
-        """
-        query = [*FIELDS, ("limit", str(PAGE))]
-        found: list[dict[str, Any]] = []
-        page = (await cloud.call("GET", "network", self.path, query=query))[self.key]
-        while page:
-            found.extend(page)
-            page = (await cloud.call("GET", "network", self.path, query=[*query, ("marker", page[-1]["id"])]))[self.key]
-        return found
+    async def listed(self, neutron: Neutron, projects: Sequence[str]) -> Sequence[SecurityGroup]:
+        # Of all projects: Neutron makes the `default` group of a project that a listing of groups asks for
+        # (neutron/db/securitygroups_db.py, get_security_groups), so that removing them would never end.
+        return await neutron.list_security_groups(fields=FIELDS)
+
+    async def remove(self, where: Where, resource: CloudResource) -> None:
+        await Neutron(where.cloud.session).delete_security_group(resource.cloud_id)
 
 
 class _OfKeystone:
