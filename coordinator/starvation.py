@@ -8,9 +8,11 @@ rows with load in them are judged: a worker that waits for the start or has ende
     stall      > 250 ms          > 100 ms            The loop woke so late: every time that ended meanwhile reads as much
                                                      longer. 100 ms over a 50 ms sleep is Hyperfoil's watchdog; once, it
                                                      is not rare where a cloud shares two cores. A quarter of a second is.
-    run_queue  > 70 %            > 40 %              Share of the row spent runnable without a core. Measured on 2 cores, a
+    run_queue  > 70 %            > 40 %, 5 rows      Share of the row spent runnable without a core. Measured on 2 cores, a
                                                      worker 40 % busy: alone 1 %, beside 2 busy processes 15 %, 4: 35 %,
-                                                     8: 62 %, 16: 81 %. Below 40 % it costs a call single milliseconds.
+                                                     8: 62 %, 16: 81 %. Below 40 % it costs a call single milliseconds. (The
+                                                     kernel shares cores among sessions first, sched_autogroup: a hog in a
+                                                     session of its own hurts less, and then less is seen of it.)
     gc         > 250 ms          > 100 ms            The collector stopped the worker: a stall with a known cause.
     lag        > 500 ms          > 100 ms            Open loop: iterations started so late are not the load asked for.
     frozen     > 2.5 s           -                   A row is due each second and one spans so much: the process did not
@@ -21,9 +23,9 @@ rows with load in them are judged: a worker that waits for the start or has ende
 
 Of a host, never more than a warning: the cloud may share the machine, and a closed loop fills a core by nature.
 
-    core       -                 >= 95 %, 5 rows     The busiest core.
-    steal      -                 >= 10 %, 3 rows     The hypervisor gave the time to others, which schedstat does not see.
-    memory     >= 95 %           -                   Swapping or the kernel's killer comes next.
+    core       -                 > 95 %, 5 rows      The busiest core.
+    steal      -                 > 10 %, 3 rows      The hypervisor gave the time to others, which schedstat does not see.
+    memory     > 95 %            -                   Swapping or the kernel's killer comes next.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
@@ -144,6 +146,8 @@ class Bound(NamedTuple, Generic[Row]):
 
 #: Rows shorter than this are no sample of a share: the last row of a worker may span a few milliseconds.
 SHARE_SPAN_NS = NS_PER_S // 2
+#: Rows longer than this speak of more than their own second.
+LONG_SPAN_NS = 3 * NS_PER_S // 2
 FROZEN_NS = 5 * NS_PER_S // 2
 UNSEEN_NS = FROZEN_NS + NS_PER_S
 #: Findings of one signal and worker so few seconds apart are one.
@@ -160,14 +164,14 @@ _MS = NS_PER_MS
 WORKER_BOUNDS: tuple[Bound[HealthSecond], ...] = (
     Bound(Signal.FROZEN, _NS, lambda row: row.span_ns, FROZEN_NS, None),
     Bound(Signal.STALL, _NS, lambda row: row.stall_ns, 250 * _MS, 100 * _MS),
-    Bound(Signal.RUN_QUEUE, _PERMILLE, run_queue_permille, 700, 400),
+    Bound(Signal.RUN_QUEUE, _PERMILLE, run_queue_permille, 700, 400, 5),
     Bound(Signal.GC, _NS, lambda row: row.gc_ns, 250 * _MS, 100 * _MS),
 )
 LAG_BOUND: Bound[HealthSecond] = Bound(Signal.LAG, _NS, lambda row: row.lag_max_ns, 500 * _MS, 100 * _MS)
 HOST_BOUNDS: tuple[Bound[HostSecond], ...] = (
-    Bound(Signal.CORE, _PERMILLE, lambda row: row.core_max_permille, None, 949, 5),
-    Bound(Signal.STEAL, _PERMILLE, lambda row: row.steal_permille, None, 99),
-    Bound(Signal.MEMORY, _PERMILLE, lambda row: row.memory_permille, 949, None),
+    Bound(Signal.CORE, _PERMILLE, lambda row: row.core_max_permille, None, 950, 5),
+    Bound(Signal.STEAL, _PERMILLE, lambda row: row.steal_permille, None, 100),
+    Bound(Signal.MEMORY, _PERMILLE, lambda row: row.memory_permille, 950, None),
 )
 
 
@@ -221,9 +225,12 @@ def _loaded(rows: Iterable[HealthSecond]) -> Iterator[HealthSecond]:
 
 
 def _seconds_of(row: HealthSecond) -> tuple[int, int]:
-    """First and last second a row may speak of; its own is that of the middle of its span."""
-    half = max(row.span_ns - NS_PER_S // 2, 0) // 2 // NS_PER_S
-    return max(row.second - half, 0), row.second + half
+    """First and last second a row speaks of; its own is that of the middle of its span."""
+    if row.span_ns < LONG_SPAN_NS:
+        return row.second, row.second
+    middle_ns = row.second * NS_PER_S + NS_PER_S // 2
+    first, last = (middle_ns - row.span_ns // 2) // NS_PER_S, (middle_ns + row.span_ns // 2) // NS_PER_S
+    return max(first, 0), last
 
 
 def _over(

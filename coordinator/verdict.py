@@ -294,7 +294,12 @@ def _clock_warnings(clocks: Sequence[ClockFit]) -> list[Finding]:
 
 
 def exit_code(
-    verdicts: Sequence[Verdict], *, is_aborted: bool = False, is_failed: bool = False, require_valid: bool = False
+    verdicts: Sequence[Verdict],
+    *,
+    is_aborted: bool = False,
+    is_failed: bool = False,
+    is_sla_abort: bool = False,
+    require_valid: bool = False,
 ) -> int:
     """What the command line ends with for a task: 4 aborted, 1 error, 3 not to be believed, 2 SLA failed, 0 fine.
 
@@ -304,13 +309,14 @@ def exit_code(
     Args:
         verdicts: of all runs of the task.
         is_aborted: the user ended it. is_failed: it ended by an error.
+        is_sla_abort: it was ended because a criterion failed: that the rest was not run is then no fault.
     """
     if is_aborted:
         return AbortedError.exit_code
     if is_failed:
         return OsbenchError.exit_code
     if any(
-        not verdict.complete.is_complete
+        (not verdict.complete.is_complete if not is_sla_abort else verdict.complete.lost > 0)
         or (verdict.generator is Validity.INVALID and (verdict.is_open_loop or require_valid))
         or verdict.sla_judgement is Judgement.UNKNOWN
         for verdict in verdicts

@@ -62,11 +62,13 @@ def headline(run: RunResult) -> str:
     """The verdict in one sentence."""
     verdict = run.verdict
     if not run.is_final:
-        return "The run is under way: all of this is of what is stored so far."
+        return "The run has not ended: all of this is of what is stored so far."
     troubles = []
     if not verdict.complete.is_complete:
-        missing = verdict.complete.planned - verdict.complete.stored
-        troubles.append(f"{missing:,} of {verdict.complete.planned:,} iterations have no record")
+        complete = verdict.complete
+        said = [f"{complete.lost:,} were lost"] if complete.lost else []
+        said += [f"{complete.not_run:,} were not run"] if complete.not_run else []
+        troubles.append(f"of {complete.planned:,} iterations {' and '.join(said) or 'some have no record'}")
     if verdict.generator is Validity.INVALID:
         troubles.append("the load generator was starved, so its numbers are not those of the cloud alone")
     if verdict.sla_judgement is Judgement.FAIL:
@@ -120,7 +122,7 @@ def badge(run: RunResult) -> tuple[str, str]:
     """The verdict in a word, and its tone: good, warn or bad. The gravest trouble gives the word."""
     verdict = run.verdict
     if not run.is_final:
-        return "RUNNING", "warn"
+        return "NOT ENDED", "warn"
     if verdict.generator is Validity.INVALID:
         return "INVALID", "bad"
     if not verdict.complete.is_complete:
