@@ -7,9 +7,8 @@ data, encrypted.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -20,15 +19,10 @@ from osbench.coordinator.deployment_state import Deployment, DeploymentStatus
 from osbench.coordinator.home import Home
 from osbench.coordinator.store.contract import Deployments, Tasks
 
-if TYPE_CHECKING:
-    from osbench.common.cloud.credentials import CloudCredentials
-
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 #: Keys whose values are secrets wherever they stand in a spec.
 SECRET_KEYS = re.compile(r"pass|secret|token|private|hmac|^key$|conn_str", re.IGNORECASE)
 HIDDEN = "***"
-#: Users of a deployment whose sign-in is tried by a check.
-MAX_CHECKED_USERS = 20
 
 
 class DeploymentsWithTasks(Deployments, Tasks, Protocol):
@@ -54,23 +48,6 @@ class Engine(Protocol):
             OsbenchError: something could not be removed.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceLine:
-    """A service of a cloud, as its catalogue has it."""
-
-    name: str
-    type: str
-    url: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloudCheck:
-    """What a check found: services, and how many of the deployment's own users could sign in."""
-
-    services: tuple[ServiceLine, ...]
-    users_checked: int
 
 
 def create_deployment(
@@ -200,30 +177,6 @@ def cloud_of(store: Deployments, reference: str) -> CloudSpec:
         return msgspec.convert(credentials, CloudSpec)
     except msgspec.ValidationError as error:
         raise InputError(f"the credentials of {deployment.name} do not fit: {error}; create it anew") from error
-
-
-async def check_cloud(cloud: CloudSpec) -> CloudCheck:
-    """Sign in as administrator and as the deployment's own users, and read the catalogue.
-
-    Raises:
-        CloudError: no answer, or a sign-in refused; within ten seconds each.
-    """
-    from osbench.common.cloud.administration import open_cloud, sign_in_error
-    from osbench.common.cloud.contract import CallFailed
-    from osbench.common.cloud.route import SERVICE_NAMES
-
-    users: tuple[CloudCredentials, ...] = cloud.users[:MAX_CHECKED_USERS]
-    async with open_cloud(cloud.admin) as view:
-        services = tuple(
-            ServiceLine(name=SERVICE_NAMES.get(kind, kind), type=kind, url=url)
-            for kind, url in sorted(view.account.urls.items())
-        )
-        for user in users:
-            try:
-                await view.sign_in(user)
-            except CallFailed as failed:
-                raise sign_in_error(user, failed) from failed
-    return CloudCheck(services=services, users_checked=len(users))
 
 
 def hidden(value: Any) -> Any:

@@ -168,19 +168,33 @@ def check(workshop: Workshop, name: str | None, as_json: bool) -> None:
     """Sign in to a deployment's cloud and list its services."""
     import asyncio
 
-    from osbench.coordinator.deployment_service import check_cloud, cloud_of
+    import msgspec
+
+    from osbench.common.cloud.route import SERVICE_NAMES
+    from osbench.coordinator.deployment_service import cloud_of
     from osbench.coordinator.home import chosen_deployment
+    from osbench.deploy.fingerprint import cloud_facts
 
     with workshop.store() as store:
         cloud = cloud_of(store, chosen_deployment(workshop.home, name))
-    checked = asyncio.run(check_cloud(cloud))
-    rows = [{"service": line.name, "type": line.type, "url": line.url} for line in checked.services]
+    facts = asyncio.run(cloud_facts(cloud))
     if as_json:
-        print_json({"services": rows, "users_checked": checked.users_checked})
+        print_json(msgspec.to_builtins(facts))
         return
-    print_rows("Available services", {"service": "Service", "type": "Service type", "url": "URL"}, rows, as_json=False)
-    if checked.users_checked:
-        click.echo(f"{checked.users_checked} users of the deployment signed in.")
+    rows = [
+        {
+            "service": SERVICE_NAMES.get(fact.type, fact.type),
+            "type": fact.type,
+            "versions": " to ".join(filter(None, [fact.lowest, fact.highest])),
+            "url": fact.url,
+        }
+        for fact in facts.services
+    ]
+    columns = {"service": "Service", "type": "Service type", "versions": "Versions", "url": "URL"}
+    print_rows("Available services", columns, rows, as_json=False)
+    click.echo(f"User {facts.user} of project {facts.project}, {'an' if facts.is_admin else 'no'} administrator")
+    if facts.missing:
+        click.echo(f"Not there: {', '.join(facts.missing)}")
 
 
 @deployment.command()

@@ -7,7 +7,7 @@ Rules: exit codes are DESIGN.md's: 0 fine, 1 error (a wrong command line too), 2
 import logging
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -31,6 +31,17 @@ Exit codes: 0 fine, 1 error, 2 SLA failed, 3 incomplete or INVALID, 4 aborted.
 """
 
 LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+
+
+class StandardError(logging.StreamHandler[TextIO]):
+    """Writes to what standard error is at the moment: the live bar puts itself in its place."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
 
 
 class ErrorsToExitCodes(click.Group):
@@ -102,7 +113,9 @@ def cli(workshop: Workshop, home: str | None, verbose: int, quiet: bool) -> None
     workshop.home_path = home
     workshop.verbosity = -1 if quiet else verbose
     level = LEVELS.get(workshop.verbosity, logging.DEBUG)
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[StandardError()]
+    )
 
 
 for command in (demo, deployment, task, scenario, completion):
