@@ -6,10 +6,13 @@ counts, by rank (merge.Histogram.percentiles_us), and never averaged.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from osbench.common.clock import NS_PER_S
+from osbench.common.histogram import BUCKETS
 from osbench.common.outcome import Outcome
 from osbench.coordinator.histogram_rows import histogram_of_row
 from osbench.coordinator.merge import Histogram, merge
@@ -98,20 +101,35 @@ class LoadPoint:
     in_flight: int
 
 
-@dataclass(slots=True)
 class _Series:
-    """One series and outcome: its rows merged by second, and in all."""
+    """One series and outcome: its rows merged by second, and in all.
 
-    ordinal: int
-    by_second: dict[int, Histogram] = field(default_factory=dict)
-    total: Histogram | None = None
+    The total is kept dense, so that adding a second to it does not get slower with the length of the run.
+    """
+
+    def __init__(self, ordinal: int) -> None:
+        self.ordinal = ordinal
+        self.by_second: dict[int, Histogram] = {}
+        self.n = 0
+        self._sum_us = 0
+        self._min_us = 0
+        self._max_us = 0
+        self._counts = np.zeros(BUCKETS, np.int64)
 
     def add(self, row: HistogramRow) -> None:
         new = histogram_of_row(row)
         old = self.by_second.get(row.second)
-        self.ordinal = min(self.ordinal, row.ordinal)
         self.by_second[row.second] = new if old is None else merge([old, new])
-        self.total = new if self.total is None else merge([self.total, new])
+        self.ordinal = min(self.ordinal, row.ordinal)
+        self._min_us = min(self._min_us, new.min_us) if self.n else new.min_us
+        self._max_us = max(self._max_us, new.max_us)
+        self._sum_us += new.sum_us
+        self._counts[new.buckets] += new.counts
+        self.n += new.n
+
+    def total(self) -> Histogram:
+        filled = np.flatnonzero(self._counts)
+        return Histogram(filled, self._counts[filled], self.n, self._sum_us, self._min_us, self._max_us)
 
 
 class Aggregate:
@@ -215,31 +233,14 @@ class Aggregate:
     def histogram(self, kind: str, name: str = "", outcomes: Collection[int] = SUCCESSES) -> Histogram | None:
         """All values of a series with these outcomes, merged; None if there are none."""
         found = self._series.get((kind, name), {})
-        totals = [found[outcome].total for outcome in sorted(outcomes) if outcome in found]
-        return merge([total for total in totals if total is not None]) if totals else None
+        totals = [found[outcome].total() for outcome in sorted(outcomes) if outcome in found]
+        return merge(totals) if totals else None
 
     def summary(self, kind: str, name: str = "", outcomes: Collection[int] = SUCCESSES) -> Summary:
         """A line of a table; `outcomes` are those whose durations are described."""
         found = self._series.get((kind, name), {})
-        counts = {outcome: series.total.n for outcome, series in found.items() if series.total is not None}
-        histogram = self.histogram(kind, name, outcomes)
-        counted = {"count": sum(counts.values()), "succeeded": counts.get(Outcome.OK, 0)}
-        if histogram is None:
-            return Summary(kind=kind, name=name, **counted)
-        median_us, p90_us, p95_us, p99_us, p999_us = histogram.percentiles_us((0.5, 0.9, 0.95, 0.99, 0.999))
-        return Summary(
-            kind=kind,
-            name=name,
-            **counted,
-            min_us=float(histogram.min_us),
-            median_us=median_us,
-            p90_us=p90_us,
-            p95_us=p95_us,
-            p99_us=p99_us,
-            p999_us=p999_us,
-            max_us=float(histogram.max_us),
-            mean_us=histogram.mean_us,
-        )
+        counts = {outcome: series.n for outcome, series in found.items()}
+        return _summary(kind, name, counts, self.histogram(kind, name, outcomes))
 
     def summaries(self, kind: str, outcomes: Collection[int] = SUCCESSES) -> list[Summary]:
         """A line for each series of a kind, in the order of `names`."""
@@ -351,13 +352,34 @@ class Aggregate:
     def recent(self, kind: str, seconds: int, name: str = "", outcomes: Collection[int] = SUCCESSES) -> Summary:
         """A summary of the last `seconds` seconds on record: for the progress line."""
         found = self._series.get((kind, name), {})
-        last = max((max(series.by_second) for series in found.values() if series.by_second), default=0)
-        part = Aggregate(self.run)
-        for outcome, series in found.items():
-            rows = [histogram for second, histogram in series.by_second.items() if second > last - seconds]
-            if rows:
-                part._series[kind, name][outcome] = _Series(series.ordinal, {}, merge(rows))
-        return part.summary(kind, name, outcomes)
+        last = max((max(series.by_second) for series in found.values()), default=0)
+        parts = {
+            outcome: [histogram for second, histogram in series.by_second.items() if second > last - seconds]
+            for outcome, series in found.items()
+        }
+        asked = [histogram for outcome in sorted(outcomes) for histogram in parts.get(outcome, ())]
+        counts = {outcome: sum(histogram.n for histogram in part) for outcome, part in parts.items()}
+        return _summary(kind, name, counts, merge(asked) if asked else None)
+
+
+def _summary(kind: str, name: str, counts: Mapping[int, int], histogram: Histogram | None) -> Summary:
+    counted = {"count": sum(counts.values()), "succeeded": counts.get(Outcome.OK, 0)}
+    if histogram is None:
+        return Summary(kind=kind, name=name, **counted)
+    median_us, p90_us, p95_us, p99_us, p999_us = histogram.percentiles_us((0.5, 0.9, 0.95, 0.99, 0.999))
+    return Summary(
+        kind=kind,
+        name=name,
+        **counted,
+        min_us=float(histogram.min_us),
+        median_us=median_us,
+        p90_us=p90_us,
+        p95_us=p95_us,
+        p99_us=p99_us,
+        p999_us=p999_us,
+        max_us=float(histogram.max_us),
+        mean_us=histogram.mean_us,
+    )
 
 
 def _span(steps: Iterable[int]) -> range:

@@ -94,4 +94,7 @@ def decode_columns(header: BatchHeader, body: bytes) -> BatchColumns:
         offset += row_bytes * getattr(header, table)
     if offset > len(raw):
         raise ProtocolError(f"batch {header.key}: its tables take {offset} bytes, its body has {len(raw)}")
-    return BatchColumns(header, memoryview(raw), starts, decode_tail(header, raw[offset:]))
+    try:
+        return BatchColumns(header, memoryview(raw), starts, decode_tail(header, raw[offset:]))
+    except OverflowError as error:
+        raise ProtocolError(f"batch {header.key}: a number of its tail is not finite: {error}") from error

@@ -53,8 +53,8 @@ from osbench.coordinator.tally import (
 )
 
 #: Bounds of one histogram out of the tail of a batch.
-_MAX_COUNT = 1 << 40
-_MAX_SUM_US = 1 << 60
+_MAX_COUNT = 1 << 32
+_MAX_VALUE_US = 1 << 40
 _OUTCOMES = 8
 #: Deepest nesting of actions.
 MAX_DEPTH = 64
@@ -407,22 +407,21 @@ def _checked(batch: BatchColumns, entry: CallHistogram) -> tuple[str, Histogram]
     """Name and counts of a histogram from a tail, within their bounds."""
     pairs = sorted(zip(entry.spans[::2], entry.spans[1::2], strict=True))
     buckets = [bucket for bucket, _ in pairs]
+    n = sum(count for _, count in pairs)
     fine = (
-        pairs
+        0 < n <= _MAX_COUNT
+        and min(count for _, count in pairs) > 0
         and len(set(buckets)) == len(buckets)
         and buckets[0] >= 0
         and buckets[-1] < BUCKETS
-        and all(0 < count <= _MAX_COUNT for _, count in pairs)
         and entry.outcome in _WRITTEN
         and -MAX_SECOND <= entry.second <= MAX_SECOND
-        and 0 <= entry.min_us <= entry.max_us <= _MAX_COUNT
-        and 0 <= entry.sum_us <= _MAX_SUM_US
+        and 0 <= entry.min_us <= entry.max_us <= _MAX_VALUE_US
+        and n * entry.min_us <= entry.sum_us <= n * entry.max_us
         and entry.name in batch.texts.names
     )
     if not fine:
         raise ProtocolError(f"batch {batch.header.key}: a histogram of its tail is out of bounds: {entry!r:.200}")
     counts = np.array([count for _, count in pairs], np.int64)
-    histogram = Histogram(
-        np.array(buckets, np.int64), counts, int(counts.sum()), entry.sum_us, entry.min_us, entry.max_us
-    )
+    histogram = Histogram(np.array(buckets, np.int64), counts, n, entry.sum_us, entry.min_us, entry.max_us)
     return _clean(batch.texts.names[entry.name])[:NAME_CHARACTERS], histogram

@@ -3,6 +3,8 @@
 from osbench.coordinator.merge import Histogram, decode_spans, encode_spans, merge
 from osbench.coordinator.store.values import HistogramRow
 
+_LARGEST = 2**63 - 1
+
 
 def row_of(
     run: str, kind: str, name: str, outcome: int, ordinal: int, second: int, histogram: Histogram
@@ -16,7 +18,8 @@ def row_of(
         ordinal=ordinal,
         second=second,
         n=histogram.n,
-        sum_us=histogram.sum_us,
+        # Only made-up values get there; a database has no larger number.
+        sum_us=min(histogram.sum_us, _LARGEST),
         min_us=histogram.min_us,
         max_us=histogram.max_us,
         spans=encode_spans(histogram.buckets, histogram.counts),
