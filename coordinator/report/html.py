@@ -14,13 +14,13 @@ from hashlib import sha256
 from importlib.metadata import version
 from math import log10
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import msgspec
 from markupsafe import Markup
 
 from osbench.common.clock import NS_PER_S
+from osbench.coordinator.report.charts import chart_data
 from osbench.coordinator.report.words import (
     badge,
     headline,
@@ -40,7 +40,6 @@ from osbench.coordinator.result import (
     Distribution,
     EventLine,
     HostLine,
-    LatencyLine,
     RunResult,
     TaskResult,
 )
@@ -59,7 +58,7 @@ _SPREAD_WIDTH = 156
 
 def task_html(result: TaskResult) -> str:
     """The page of a task."""
-    data = msgspec.json.encode([_chart_data(run) for run in result.runs]).decode()
+    data = msgspec.json.encode([chart_data(run) for run in result.runs]).decode()
     for char in "<>&\u2028\u2029":
         data = data.replace(char, f"\\u{ord(char):04x}")
     style, script = _part("page.css"), _part("page.js")
@@ -392,7 +391,6 @@ def _agent(agent: AgentLine, hosts: tuple[HostLine, ...]) -> _Agent:
             str(agent.workers),
             f"{agent.stored:,}",
             f"{agent.lost:,}",
-            span(agent.offset_ns) if agent.offset_error_ns >= 0 else "n/a",
             f"±{span(agent.offset_error_ns)}" if agent.offset_error_ns >= 0 else "n/a",
             span(agent.start_error_ns) if agent.start_error_ns >= 0 else "n/a",
             "n/a" if core is None else quantity(core, Unit.PERMILLE),
@@ -406,50 +404,3 @@ def _agent(agent: AgentLine, hosts: tuple[HostLine, ...]) -> _Agent:
 def _event(event: EventLine) -> _Event:
     who = event.agent if event.worker < 0 else f"{event.agent} worker {event.worker}"
     return _Event(when=f"{event.at_ns / NS_PER_S:.1f} s", kind=event.kind, who=who, text=event.text)
-
-
-def _latency_name(line: LatencyLine) -> str:
-    if line.kind == "action":
-        return " › ".join(line.name.split("/"))
-    return {"iteration": "iteration", "response": "iteration, from its intended start"}.get(line.kind, line.name)
-
-
-def _chart_data(run: RunResult) -> dict[str, Any]:
-    """What the page's script draws: plain data, for it goes into the page as JSON."""
-    timeline = run.timeline
-    return {
-        "first": timeline.first_second,
-        "width": timeline.width_s,
-        "load_s": round(run.load_ns / NS_PER_S, 3),
-        "asked": timeline.asked,
-        "started": timeline.started,
-        "ended": timeline.ended,
-        "failed": timeline.failed,
-        "dropped": timeline.dropped,
-        "in_flight": timeline.in_flight,
-        "bands": [{"from": one.first_second, "to": one.last_second, "text": str(one)} for one in run.verdict.findings],
-        "marks": [
-            {"at": event.at_ns / NS_PER_S, "text": f"{event.kind}: {event.text}"[:200]} for event in run.events[:100]
-        ],
-        "latencies": [
-            {"name": _latency_name(line), "p50": line.p50_us, "p95": line.p95_us, "p99": line.p99_us}
-            for line in run.latencies
-        ],
-        "host_first": run.hosts[0].first_second if run.hosts else 0,
-        "host_width": run.hosts[0].width_s if run.hosts else 1,
-        "hosts": [
-            {
-                "agent": host.agent,
-                "core": host.core_max_permille,
-                "cpu": host.cpu_permille,
-                "memory": host.memory_permille,
-                "steal": host.steal_permille,
-                "stall": host.stall_us,
-                "run_queue": host.run_queue_permille,
-                "lag": host.lag_us,
-                "sent": host.sent_bytes,
-                "received": host.received_bytes,
-            }
-            for host in run.hosts
-        ],
-    }

@@ -45,6 +45,17 @@
     return ticks;
   }
 
+  // Bands that touch or overlap, as one: two findings of one time are not twice as red.
+  function joined(bands) {
+    const sorted = bands.map(({ from, to }) => ({ from, to })).sort((a, b) => a.from - b.from), whole = [];
+    for (const band of sorted) {
+      const last = whole[whole.length - 1];
+      if (last && band.from <= last.to + 1) last.to = Math.max(last.to, band.to);
+      else whole.push(band);
+    }
+    return whole;
+  }
+
   // One chart. `view()` gives what to draw: {unit, log, first, width, series: [{name, key, values, dash, area}], bands, marks}.
   class Chart {
     constructor(host, view, group, label) {
@@ -67,7 +78,7 @@
       this.count = count;
       this.scale(series, shown.log);
       this.axes(svg, shown, width);
-      for (const band of shown.bands) {
+      for (const band of joined(shown.bands)) {
         const from = this.x((band.from - shown.first) / shown.width), to = this.x((band.to + 1 - shown.first) / shown.width);
         el("rect", { class: "band", x: from, width: Math.max(to - from, 3), y: this.box.top, height: this.box.bottom - this.box.top }, svg);
       }

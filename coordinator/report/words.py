@@ -47,6 +47,8 @@ def span(nanoseconds: int) -> str:
 
 def rate(per_s: float) -> str:
     """A rate with a digit or so that matters."""
+    if not per_s:
+        return "0"
     return f"{per_s:,.0f}" if per_s >= 100 else f"{per_s:.1f}" if per_s >= 1 else f"{per_s:.3f}"
 
 

@@ -144,7 +144,7 @@ class Loader:
                     ended=owned * (second + 1) // seconds,
                 )
                 self.add(agent, worker, "health", row, second * NS_PER_S)
-        for agent in {agent for agent, _ in self.workers}:
+        for agent in sorted({agent for agent, _ in self.workers}):
             for second in range(seconds):
                 busy = 250 + self.random.randint(0, 200)
                 host = HostRow(
