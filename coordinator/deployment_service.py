@@ -15,6 +15,7 @@ import msgspec
 from osbench.common.cloud.credentials import CloudSpec
 from osbench.common.error import InputError, OsbenchError
 from osbench.common.nearest import did_you_mean
+from osbench.coordinator.deployment_source import EXISTING
 from osbench.coordinator.deployment_state import Deployment, DeploymentStatus
 from osbench.coordinator.home import Home
 from osbench.coordinator.store.contract import Deployments, Tasks
@@ -67,7 +68,7 @@ def create_deployment(
 
     Raises:
         InputError: the name does not fit or is taken, or the spec does not fit; nothing is remembered.
-        OsbenchError: the engine failed; the deployment is remembered as failed.
+        OsbenchError: the engine failed; the deployment is remembered as failed, unless nothing was to be made.
     """
     if not NAME.fullmatch(name):
         raise InputError(f"name {name!r:.140}: letters, digits, '.', '_' and '-' are allowed, up to 128")
@@ -75,8 +76,9 @@ def create_deployment(
     created = store.deployment_create(name=name, engine=engine, spec=spec)
     try:
         finished = _deploy(store, home, chosen, created, spec)
-    except InputError:
-        store.deployment_delete(created.id)
+    except OsbenchError as error:
+        if isinstance(error, InputError) or engine == EXISTING:  # Nothing was made, so there is nothing to look at.
+            store.deployment_delete(created.id)
         raise
     if use:
         home.choose(deployment=created.id)

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 def show_outcome(workshop: Workshop, store: "Store", outcome: "TaskOutcome", *, require_valid: bool) -> int:
     """Print the result and the next steps; the exit code."""
-    print_detailed(store, outcome.task)
+    if outcome.verdicts or not outcome.failure:
+        print_detailed(store, outcome.task)
+        if workshop.verbosity >= 0:
+            click.echo(f"\nHTML report: osbench task report {outcome.task} --out report.html", err=True)
     if outcome.failure:
         click.echo(f"Error: {outcome.failure}", err=True)
-    if workshop.verbosity >= 0:
-        click.echo(f"\nHTML report: osbench task report {outcome.task} --out report.html", err=True)
     return outcome.exit_code(require_valid=require_valid)
 
 

@@ -31,7 +31,8 @@ def test_a_name_is_taken_once(ready: Shell) -> None:
 
 SPECS = [
     ("{wrong: 1, type: existing}", "Error: spec: wrong\n", []),
-    ("{broken: 1, type: existing}", "Error: nothing could be put there\n", [("a", "deploy->failed", False)]),
+    ("{broken: 1, type: existing}", "Error: nothing could be put there\n", []),
+    ("{broken: 1, type: simulated}", "Error: nothing could be put there\n", [("a", "deploy->failed", False)]),
     ("{type: DevStak}",
      "spec.yaml:1:8: type is 'DevStak'; allowed: ExistingCloud, existing, SimulatedCloud, simulated\n", []),
     ("[1]", "spec.yaml:1:1: the spec is a list; allowed: a mapping\n", []),

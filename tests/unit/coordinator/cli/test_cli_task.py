@@ -176,5 +176,12 @@ def test_a_task_that_another_process_runs_is_left_alone(ready: Shell, task_file:
         assert "is run by another process" in ready("task", "resume").stderr
 
 
+def test_a_task_that_came_to_nothing_shows_why_and_no_empty_tables(ready: Shell, task_file: str) -> None:
+    ready.runner = RehearsedRunner(answer=lambda task: TaskOutcome(task=task, failure="no cloud answers"))
+    result = ready("-q", "task", "start", task_file)
+
+    assert (result.stdout, result.stderr) == ("", "Error: no cloud answers\n")
+
+
 def test_a_quiet_start_says_nothing_but_the_result(ready: Shell, task_file: str) -> None:
     assert ready("-q", "task", "start", task_file).stderr == ""
