@@ -6,6 +6,7 @@ writes. Header look-ups are case-insensitive because the mapping handed in is.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import orjson
@@ -75,6 +76,22 @@ def json_answer(status: int, body: Any, *headers: tuple[str, str]) -> Answer:
         body=orjson.dumps(body),
         headers=[("Content-Type", "application/json"), *headers],
     )
+
+
+def webob_answer(request: Request, status: int, title: str, message: str) -> Answer:
+    """An error as webob writes it where a service has no body of its own: HTML, JSON or text by the Accept header."""
+    accept = request.headers.get("accept", "*/*")
+    if "text/html" in accept or "*/*" in accept:
+        page = (
+            f"<html>\n <head>\n  <title>{status} {title}</title>\n </head>\n <body>\n"
+            f"  <h1>{status} {title}</h1>\n  {escape(message)}<br /><br />\n\n\n\n </body>\n</html>"
+        )
+        return Answer(status=status, body=page.encode(), headers=[("Content-Type", "text/html; charset=UTF-8")])
+    if "application/json" in accept:
+        body = {"message": message + "<br /><br />\n\n\n", "code": f"{status} {title}", "title": title}
+        return json_answer(status, body)
+    text = f"{status} {title}\n\n{message}\n\n\n   "
+    return Answer(status=status, body=text.encode(), headers=[("Content-Type", "text/plain; charset=UTF-8")])
 
 
 def json_object(request: Request, key: str) -> Body:

@@ -97,9 +97,9 @@ class Service:
             route, params, methods = self.router.find(request.method, path)
             if route is None or not route.is_open:
                 token = self.authenticate(request)
-            minor = self.negotiate(request)
             if route is None:
                 raise self.unknown_path(request, methods)
+            minor = self.negotiate(request)
             name = route.name
             if minor < route.since or (route.until and minor > route.until):
                 raise Refused(404, "The resource could not be found.")

@@ -26,6 +26,7 @@ from osbench.deploy.simulated.exchange import (
     json_body,
     json_object,
     text_of,
+    webob_answer,
 )
 from osbench.deploy.simulated.identity.tokens import TokenBook
 from osbench.deploy.simulated.image.store import ImageStore
@@ -37,6 +38,8 @@ from osbench.deploy.simulated.world import World
 MAX_MINOR = 104
 #: Nova's `osapi_max_limit`.
 MAX_PAGE = 1_000
+#: Kind of the refusal of a path that leads nowhere.
+_UNROUTED = "unrouted"
 _FAULTS = {
     400: "badRequest",
     401: "unauthorized",
@@ -105,6 +108,8 @@ class ComputeService(Service):
         )  # fmt: skip
 
     def error_answer(self, request: Request, refused: Refused) -> Answer:
+        if refused.kind == _UNROUTED:
+            return webob_answer(request, 404, "Not Found", refused.message)
         name = _FAULTS.get(refused.status, "computeFault")
         fault: Body = {"code": refused.status, "message": refused.message}
         for header, value in refused.headers:
@@ -112,8 +117,16 @@ class ComputeService(Service):
                 fault["retryAfter"] = value
         return json_answer(refused.status, {name: fault})
 
+    def unknown_path(self, request: Request, methods: frozenset[str]) -> Refused:
+        refused = super().unknown_path(request, methods)
+        return Refused(refused.status, refused.message, kind=_UNROUTED) if not methods else refused
+
     def dress(self, answer: Answer, request: Request, minor: int) -> None:
         headers = answer.headers
+        if request.path.rstrip("/").count("/") < 2:
+            return  # the list of versions stands outside of the pipeline that adds them
+        if answer.status == 204:
+            headers.append(("Content-Type", "application/json"))
         if minor:
             headers.append(("OpenStack-API-Version", f"compute 2.{minor}"))
             headers.append(("X-OpenStack-Nova-API-Version", f"2.{minor}"))

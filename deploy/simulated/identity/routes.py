@@ -22,6 +22,11 @@ from osbench.deploy.simulated.routing import Handler
 from osbench.deploy.simulated.service import Call, Service
 from osbench.deploy.simulated.world import World
 
+#: Kind of the refusal of a path that leads nowhere: Flask's own page.
+_UNROUTED = "unrouted"
+_PAGE = (
+    "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>{message}</p>\n"
+)
 _TITLES = {
     400: "Bad Request",
     403: "Forbidden",
@@ -52,6 +57,9 @@ class IdentityService(Service):
         return Refused(403, f"You are not authorized to perform the requested action: {rule}.")
 
     def error_answer(self, request: Request, refused: Refused) -> Answer:
+        if refused.kind == _UNROUTED:
+            page = _PAGE.format(message=refused.message).encode()
+            return Answer(status=404, body=page, headers=[("Content-Type", "text/html; charset=utf-8")])
         title = _TITLES.get(refused.status, "Error")
         return json_answer(
             refused.status, {"error": {"code": refused.status, "message": refused.message, "title": title}}
@@ -64,6 +72,7 @@ class IdentityService(Service):
             404,
             "The requested URL was not found on the server. If you entered the URL manually please check your "
             "spelling and try again.",
+            kind=_UNROUTED,
         )
 
     def dress(self, answer: Answer, request: Request, minor: int) -> None:
@@ -416,7 +425,8 @@ class IdentityService(Service):
         roles = {}
         for name in ("admin", "member", "reader", "service", *(role for user in spec.users for role in user.roles)):
             if name not in roles:
-                roles[name] = store.create("roles", {"name": name})["id"]
+                # Those that `keystone-manage bootstrap` makes cannot be changed.
+                roles[name] = store.create("roles", {"name": name, "options": {"immutable": True}})["id"]
         accounts = [
             (spec.admin.name, spec.admin.password, spec.admin.project, ("admin",)),
             *((user.name, user.password, user.project, user.roles) for user in spec.users),
@@ -426,7 +436,7 @@ class IdentityService(Service):
             project = store.named("projects", project_name, "default") or store.create(
                 "projects", {"name": project_name}
             )
-            user = store.create("users", {"name": name, "default_project_id": project["id"]})
+            user = store.create("users", {"name": name})
             store.set_password(user["id"], password)
             for role in role_names:
                 store.grant(user["id"], Scope(kind="project", id=project["id"]), roles[role])

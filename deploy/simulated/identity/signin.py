@@ -82,7 +82,7 @@ class SignIn:
         """GET /v3/auth/catalog."""
         if call.token.scope == UNSCOPED:
             raise Refused(403, "You are not authorized to perform the requested action: identity:get_auth_catalog.")
-        links = {"next": None, "self": f"{call.base}/v3/auth/catalog", "previous": None}
+        links = {"self": f"{call.base}/v3/auth/catalog"}
         return json_answer(200, {"catalog": self.catalog(call.request.origin, call.token), "links": links})
 
     def list_projects(self, call: Call) -> Answer:

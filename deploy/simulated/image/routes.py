@@ -5,12 +5,20 @@ Accept header), as Glance has no error body of its own.
 """
 
 import hashlib
-from html import escape
 from urllib.parse import urlencode
 
 import orjson
 
-from osbench.deploy.simulated.exchange import Answer, Body, Refused, Request, integer_of, json_answer, json_body
+from osbench.deploy.simulated.exchange import (
+    Answer,
+    Body,
+    Refused,
+    Request,
+    integer_of,
+    json_answer,
+    json_body,
+    webob_answer,
+)
 from osbench.deploy.simulated.identity.tokens import TokenBook
 from osbench.deploy.simulated.image.store import ImageStore, Record
 from osbench.deploy.simulated.service import Call, Service
@@ -28,6 +36,10 @@ _TITLES = {
     500: "Internal Server Error",
     503: "Service Unavailable",
 }
+_UNAUTHORIZED = (
+    "This server could not verify that you are authorized to access the document you requested. Either you supplied the "
+    "wrong credentials (e.g., bad password), or your browser does not understand how to supply the credentials required."
+)
 _SUPPORTED = ("2.15", "2.9", "2.17", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0")
 _CURRENT = "2.17"
 #: Glance's `limit_param_default` and `api_limit_max`.
@@ -71,33 +83,24 @@ class ImageService(Service):
                 checksum=hashlib.md5(seed).hexdigest(),
                 os_hash_algo="sha512",
                 os_hash_value=hashlib.sha512(seed).hexdigest(),
+                stores="fs",
             )
 
     def error_answer(self, request: Request, refused: Refused) -> Answer:
-        title = _TITLES.get(refused.status, "Error")
-        accept = request.headers.get("accept", "*/*")
-        if "text/html" in accept or "*/*" in accept:
-            page = (
-                f"<html>\n <head>\n  <title>{refused.status} {title}</title>\n </head>\n <body>\n"
-                f"  <h1>{refused.status} {title}</h1>\n  {escape(refused.message)}<br /><br />\n\n\n\n </body>\n</html>"
-            )
-            return Answer(
-                status=refused.status, body=page.encode(), headers=[("Content-Type", "text/html; charset=UTF-8")]
-            )
-        if "application/json" in accept:
-            body = {
-                "message": refused.message + "<br /><br />\n\n\n",
-                "code": f"{refused.status} {title}",
-                "title": title,
-            }
-            return json_answer(refused.status, body)
-        text = f"{refused.status} {title}\n\n{refused.message}\n\n\n   "
-        return Answer(
-            status=refused.status, body=text.encode(), headers=[("Content-Type", "text/plain; charset=UTF-8")]
-        )
+        return webob_answer(request, refused.status, _TITLES.get(refused.status, "Error"), refused.message)
+
+    def refusal(self, request: Request, refused: Refused) -> Answer:
+        if refused.status != 401:
+            return super().refusal(request, refused)
+        # keystonemiddleware lets anybody pass here (delay_auth_decision), and Glance itself refuses.
+        answer = webob_answer(request, 401, "Unauthorized", _UNAUTHORIZED)
+        answer.headers.append(("WWW-Authenticate", f'Keystone uri="{request.origin}/identity"'))
+        return answer
 
     def dress(self, answer: Answer, request: Request, minor: int) -> None:
-        answer.headers.append(("x-openstack-request-id", request.request_id))
+        # Neither the versions nor a 401 come from as deep as the request id.
+        if answer.status != 401 and request.path.rstrip("/").count("/") > 1:
+            answer.headers.append(("x-openstack-request-id", request.request_id))
 
     # ---- version documents
 
@@ -135,7 +138,7 @@ class ImageService(Service):
         kept = [(name, value) for name, value in request.query if name != "marker"]
         body: Body = {"images": [_view(record) for record in records[:limit]]}
         body["first"] = "/v2/images" + (f"?{urlencode(kept)}" if kept else "")
-        if len(records) > limit and limit:
+        if limit and len(records) >= limit:
             body["next"] = "/v2/images?" + urlencode([*kept, ("marker", records[limit - 1]["id"])])
         body["schema"] = "/v2/schemas/images"
         return json_answer(200, body)

@@ -110,6 +110,7 @@ class ImageStore:
         def arrived(at_ns: int) -> None:
             record.update(
                 status="active",
+                stores="fs",
                 size=size,
                 virtual_size=size,
                 checksum=md5,

@@ -15,6 +15,8 @@ from osbench.deploy.simulated.service import Call, Service
 from osbench.deploy.simulated.world import World
 
 EXTENSIONS = (
+    ("qinq", "QinQ Ethertype"),
+    ("vlan-transparent", "Vlantransparent"),
     ("address-scope", "Address scope"),
     ("agent", "agent"),
     ("allowed-address-pairs", "Allowed Address Pairs"),
@@ -151,7 +153,8 @@ class NetworkService(Service):
         return json_answer(refused.status, body)
 
     def dress(self, answer: Answer, request: Request, minor: int) -> None:
-        answer.headers.append(("X-Openstack-Request-Id", request.request_id))
+        if request.path.rstrip("/").count("/") > 1:
+            answer.headers.append(("X-Openstack-Request-Id", request.request_id))
 
     # ---- documents
 
@@ -214,11 +217,11 @@ class NetworkService(Service):
                 for record in self.store.records[kind].values()
                 if self.store.may_see(token, kind, record) and _fits(record, wanted)
             ]
-            records, following = _page(request, records)
+            records, links = _page(request, records)
             body: Body = {KINDS[kind]: [self._view(call, kind, record) for record in records]}
-            if following:
+            if links:
                 path = f"{call.base}/v2.0/{KINDS[kind].replace('_', '-')}"
-                body[f"{KINDS[kind]}_links"] = [{"rel": "next", "href": f"{path}?{following}"}]
+                body[f"{KINDS[kind]}_links"] = [{"rel": rel, "href": f"{path}?{query}"} for rel, query in links]
             return json_answer(200, body)
 
         return handle
@@ -401,8 +404,11 @@ def _is_like(value: Any, wanted: str) -> bool:
     return str(value) == wanted
 
 
-def _page(request: Request, records: list[Record]) -> tuple[list[Record], str]:
-    """The records of the page asked for, and the query of the next page ("" when there is none)."""
+def _page(request: Request, records: list[Record]) -> tuple[list[Record], list[tuple[str, str]]]:
+    """The records of the page asked for, and its links with their queries.
+
+    As Neutron has it, a page that was asked for with a limit always has one before it, and one after it if it is full.
+    """
     keys, directions = request.all("sort_key"), request.all("sort_dir")
     for index in reversed(range(len(keys))):
         is_down = index < len(directions) and directions[index] == "desc"
@@ -414,8 +420,12 @@ def _page(request: Request, records: list[Record]) -> tuple[list[Record], str]:
             raise Refused(400, f"Invalid input for operation: marker {marker} not found.", kind="InvalidInput")
         records = records[places[0] + 1 :]
     limit = request.first("limit")
-    if not limit.isdigit() or int(limit) == 0 or len(records) <= int(limit):
-        return records, ""
+    if not limit.isdigit() or int(limit) == 0:
+        return records, []
     records = records[: int(limit)]
-    kept = [(name, value) for name, value in request.query if name != "marker"]
-    return records, urlencode([*kept, ("marker", records[-1]["id"])])
+    kept = [(name, value) for name, value in request.query if name not in ("marker", "page_reverse")]
+    first = [("marker", records[0]["id"])] if records else []
+    links = [("previous", urlencode([*kept, *first, ("page_reverse", "True")]))]
+    if len(records) == int(limit):
+        links.insert(0, ("next", urlencode([*kept, ("marker", records[-1]["id"])])))
+    return records, links

@@ -160,6 +160,8 @@ class NetworkStore:
             "ipv4_address_scope": None,
             "ipv6_address_scope": None,
             "router:external": is_external,
+            "qinq": bool(body.get("qinq", False)),
+            "vlan_transparent": bool(body.get("vlan_transparent", False)),
             "port_security_enabled": bool(body.get("port_security_enabled", True)),
             "provider:network_type": body.get("provider:network_type", "local"),
             "provider:physical_network": body.get("provider:physical_network"),
