@@ -126,8 +126,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """One run judged.
 
     Attributes:
-        findings: what makes the generator INVALID. warnings: what a reader should know. Both in order of time, the
-            first `MAX_LISTED`; `unlisted` counts the rest of both.
+        findings: what makes the generator INVALID. warnings: what a reader should know. Both in order of time,
+            those of the whole run last, the first `MAX_LISTED`; `unlisted` counts the rest of both.
         schedule_kept: None in closed loop.
         clock_error_ns: worst bound of an agent's offset, -1 if no agent's is known. start_error_ns: latest start, -1 too.
     """
@@ -173,7 +173,6 @@ class Evidence:
 def judge(evidence: Evidence) -> Verdict:
     """The verdict on one run."""
     findings = [
-        *_run_findings(evidence),
         *worker_findings(
             evidence.health,
             evidence.last_second,
@@ -183,6 +182,7 @@ def judge(evidence: Evidence) -> Verdict:
             ),
         ),
         *_never_seen(evidence),
+        *_run_findings(evidence),
     ]
     warnings = [*_schedule_warnings(evidence), *_clock_warnings(evidence.clocks), *host_findings(evidence.hosts)]
     unlisted = sum(max(len(listed) - MAX_LISTED, 0) for listed in (findings, warnings))
