@@ -60,7 +60,7 @@ class Database:
         """A transaction that writes; committed and durable at its end, undone by any exception."""
         with (
             _translated(self.where),
-            self.engine.connect().execution_options(osbench_writes=True) as connection,
+            self.engine.connect().execution_options(osbench_begin="BEGIN IMMEDIATE") as connection,
             connection.begin(),
         ):
             yield connection
@@ -69,7 +69,7 @@ class Database:
     def outside(self) -> Iterator[Connection]:
         """A connection without a transaction, for the statements that must not be in one."""
         with _translated(self.where), self.engine.connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+            yield connection.execution_options(isolation_level="AUTOCOMMIT", osbench_begin=None)
 
     def close(self) -> None:
         """Close all connections."""
@@ -153,8 +153,9 @@ def _prepare_sqlite(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def on_begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("osbench_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        statement = connection.get_execution_options().get("osbench_begin", "BEGIN")
+        if statement is not None:
+            connection.exec_driver_sql(statement)
 
 
 @contextmanager

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from osbench.common.error import NotFoundError
 from osbench.common.record import Batch, BatchIdentity, decode_rows, encode_batch
@@ -48,12 +51,13 @@ def derived_rows(store: Store, run: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("seed", range(12))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32))
 def test_derived_rows_are_what_the_blobs_say(
     store: Store, new_run: NewRun, worked_out: Callable[..., Any], seed: int
 ) -> None:
     """Without this a report shows other numbers than the records it is made of."""
-    run = new_run(store)
+    run = new_run(store, str(uuid4()))
     batches = odd_batches(run, seed, 9)
     for begin in range(0, 9, 3):
         assert not commit(store, batches[begin : begin + 3]).rejected
