@@ -2,7 +2,8 @@
 
 Rules: no socket, process, file, clock or chance in here. One run at a time has workers; runs that ended keep their
 spool until the coordinator says `forget`. Orders are absolute; older ones than those at hand are ignored, and so are
-orders to run while the lease is over or the coordinator's clock is not known: they come again.
+orders to run while the lease is over or the coordinator's clock is not known (before it welcomed this connection, it
+may be another process with another clock): they come again.
 
 The lease: it counts from when the last probe that the coordinator answered was sent. When it is over, whatever runs is
 drained and, in this life, never runs again, since the coordinator may give to others what it can know was not started.
@@ -253,7 +254,7 @@ class AgentState:
             return
         clock = self.fit.estimate(event.now_ns)
         if orders.goal == "run":
-            if clock is None or self._is_lease_over(event.now_ns):
+            if not self.is_welcomed or clock is None or self._is_lease_over(event.now_ns):
                 return
             run.start_ns = run.start_ns or orders.start_ns + clock.offset_ns
         goal = run.goal

@@ -564,12 +564,13 @@ class RunState:
             report = part.report
             if not part.is_spoken_to or report is None or report.state not in ("ready", "armed", "running"):
                 continue
-            able = [
-                worker.worker
+            able = sorted(
+                WorkerKey(part.agent, part.life, worker.worker)
                 for worker in report.workers
-                if worker.state in ("ready", "running") and worker.worker != SUPERVISOR
-            ]
-            found += [(place, WorkerKey(part.agent, part.life, number)) for place, number in enumerate(sorted(able))]
+                if worker.state in ("ready", "running")
+            )
+            # The newest report may still be older than what is known: after a restart nothing is known of sequences.
+            found += [(place, key) for place, key in enumerate(able) if key in part.live]
         return [key for _, key in sorted(found)]
 
     # Words

@@ -121,6 +121,11 @@ class AgentHost:
         self._tell(Connected(now_ns=self.clock.now_ns()))
         self.world.after(self.world.between_ms(0, 200), self._in_life(self._tick))
 
+    def reconnect(self) -> None:
+        """The other end was another process: its sockets were closed, and are open again."""
+        if self.state is not None:
+            self._in_life(lambda: self._tell(Connected(now_ns=self.clock.now_ns())))()
+
     def crash(self) -> None:
         """The whole host's processes are gone; what is on the disk stays."""
         self.world.note(f"{self.name}: crash of life {self.life}")

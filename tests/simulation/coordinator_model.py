@@ -73,6 +73,8 @@ class CoordinatorModel:
         self.start_world_ns = 0
         #: Instructions after which the process dies; None: it does not.
         self.dies_after: int | None = None
+        #: The same, counted from when the rest of a worker is divided next.
+        self.dies_dividing: int | None = None
         self.is_ingest_up = True
         #: Batches received and not committed yet.
         self.waiting: list[tuple[str, SimulatedBatch]] = []
@@ -85,7 +87,7 @@ class CoordinatorModel:
     def boot(self) -> None:
         """Start, or start again with what was saved."""
         self.process += 1
-        self.dies_after, self.is_ingest_up = None, True
+        self.dies_after, self.dies_dividing, self.is_ingest_up = None, None, True
         self.roster = Roster(self.roster_settings)
         if self.saved is None:
             self.state = RunState(self.plan, self.settings)
@@ -101,6 +103,8 @@ class CoordinatorModel:
                 if life >= 0:
                     self.roster.handle(AgentRemembered(now_ns=now_ns, agent=agent, life=life))
             self._tell_stored()
+        for agent in self.agents.values():
+            self.world.after(self.world.between_ms(1, 50), agent.reconnect)
         self._tick(self.process)
         self._commit(self.process)
 
@@ -145,6 +149,8 @@ class CoordinatorModel:
             return
         said = self.state.handle(event)
         self.state.validate()
+        if self.dies_dividing is not None and any(self._divides(instruction) for instruction in said):
+            self.dies_after, self.dies_dividing = self.dies_dividing, None
         for instruction in said:
             if self.dies_after is not None:
                 if self.dies_after == 0:
@@ -152,6 +158,10 @@ class CoordinatorModel:
                     return
                 self.dies_after -= 1
             self._obey(instruction)
+
+    @staticmethod
+    def _divides(said: Any) -> bool:
+        return isinstance(said, NoteEvent) and said.kind == "rest_divided"
 
     def _obey(self, said: Any) -> None:
         match said:

@@ -19,7 +19,7 @@ FAULTS_UNTIL_NS = 16 * NS_PER_S
 #: The run must have ended by then.
 LIMIT_NS = 240 * NS_PER_S
 #: Time after the end for late agents to hand in what they have, and to be told to forget.
-AFTERMATH_NS = 40 * NS_PER_S
+AFTERMATH_NS = 70 * NS_PER_S
 
 
 @dataclass(slots=True)
@@ -56,7 +56,7 @@ class Simulation:
         return state is not None and state.phase in (RunPhase.DONE, RunPhase.ABORTED) and bool(self.history.accountings)
 
     def _is_clean(self) -> bool:
-        return self._is_over() and not any(agent.disk for agent in self.agents.values())
+        return self._is_over() and not any(agent.disk for agent in self.agents.values() if agent.state is not None)
 
     def _must_be_clean(self, agent: AgentHost) -> bool:
         """With the coordinator up and all of it settled, the agent was told to forget."""
@@ -89,6 +89,12 @@ def random_schedule(world: World) -> Schedule:
     )
 
 
+def long_arrivals(world: World) -> OpenLoop:
+    """Arrivals that go on for longer than any lease: what a lost agent left is due while others run."""
+    rate = RateStage(numerator=world.random.choice((4, 8)), denominator=1)
+    return OpenLoop(stages=(rate,), iterations=world.random.choice((60, 120)))
+
+
 def build(seed: int) -> Simulation:
     """The simulation of a seed."""
     world = World(seed)
@@ -96,7 +102,10 @@ def build(seed: int) -> Simulation:
     is_undisturbed = chance.random() < 0.2
     is_noisy = not is_undisturbed and chance.random() < 0.6
     network = Network(world)
-    if is_noisy:
+    is_long = not is_undisturbed and chance.random() < 0.2
+    if is_long:
+        network.loss, network.late, network.late_ms = 0.05, chance.choice((0.05, 0.3)), 20_000
+    elif is_noisy:
         network.loss, network.doubled = chance.choice((0.02, 0.15)), chance.choice((0.02, 0.15))
         network.late = chance.choice((0.0, 0.05))
         network.late_ms = chance.choice((1_000, 20_000))
@@ -105,7 +114,7 @@ def build(seed: int) -> Simulation:
         task="task",
         scenario="Dummy.dummy",
         arguments={},
-        schedule=random_schedule(world),
+        schedule=long_arrivals(world) if is_long else random_schedule(world),
         seed=seed,
         drain_ns=4 * NS_PER_S,
     )
@@ -146,18 +155,21 @@ def build(seed: int) -> Simulation:
         agent.coordinator = coordinator
     simulation = Simulation(world, network, history, coordinator, agents, is_undisturbed)
     if not is_undisturbed:
-        plan_faults(simulation)
+        plan_faults(simulation, LONG_FAULTS if is_long else FAULTS)
     return simulation
 
 
 # Faults
 
 
-def plan_faults(simulation: Simulation) -> None:
+Fault = Callable[[Simulation], None]
+
+
+def plan_faults(simulation: Simulation, faults: tuple[Fault, ...]) -> None:
     """Choose what goes wrong, and when."""
     world = simulation.world
     for _ in range(world.random.choice((1, 1, 2, 3, 5))):
-        fault = world.random.choice(FAULTS)
+        fault = world.random.choice(faults)
         until_ns = FAULTS_UNTIL_NS if world.random.random() < 0.3 else 6 * NS_PER_S
         world.at(world.random.randrange(NS_PER_S // 2, until_ns), partial(fault, simulation))
 
@@ -217,11 +229,19 @@ def kill_coordinator(simulation: Simulation) -> None:
 
 
 def _boot_coordinator(coordinator: CoordinatorModel, *, is_new_boot: bool) -> None:
-    coordinator.dies_after = None
+    coordinator.dies_after = coordinator.dies_dividing = None
     if coordinator.state is None:
         if is_new_boot:
             coordinator.set_clock_anew()
         coordinator.boot()
+
+
+def kill_coordinator_in_division(simulation: Simulation) -> None:
+    """A worker dies, and the coordinator with it, in the midst of what it does about it."""
+    coordinator, world = simulation.coordinator, simulation.world
+    coordinator.dies_dividing = world.random.randrange(0, 5)
+    kill_worker(simulation)
+    world.after(world.between_ms(1_500, 4_000), partial(_boot_coordinator, coordinator, is_new_boot=False))
 
 
 def kill_ingest(simulation: Simulation) -> None:
@@ -243,6 +263,15 @@ def cut_link(simulation: Simulation) -> None:
         network.cut -= cut
 
     world.after(world.between_ms(200, world.random.choice((3_000, 40_000))), heal)
+
+
+def cut_link_for_long(simulation: Simulation) -> None:
+    """What an agent says does not arrive, for longer than its lease; what was said to it still may."""
+    agent, network = _agent(simulation), simulation.network
+    simulation.world.note(f"{agent.name}: link cut up, for long")
+    network.cut.add((agent.name, "up"))
+    heal = partial(network.cut.discard, (agent.name, "up"))
+    simulation.world.after(simulation.world.between_ms(10_000, 40_000), heal)
 
 
 def freeze_supervisor(simulation: Simulation) -> None:
@@ -275,7 +304,7 @@ def stop(simulation: Simulation) -> None:
     coordinator.tell(StopRequested(now_ns=coordinator.clock.now_ns(), reason="Ctrl-C, twice"))
 
 
-FAULTS: tuple[Callable[[Simulation], None], ...] = (
+FAULTS: tuple[Fault, ...] = (
     kill_worker,
     kill_worker,
     freeze_worker,
@@ -283,7 +312,7 @@ FAULTS: tuple[Callable[[Simulation], None], ...] = (
     restart_agent,
     lose_host,
     kill_coordinator,
-    kill_coordinator,
+    kill_coordinator_in_division,
     kill_ingest,
     cut_link,
     cut_link,
@@ -292,6 +321,18 @@ FAULTS: tuple[Callable[[Simulation], None], ...] = (
     reject_batches,
     drain,
     stop,
+)
+
+
+LONG_FAULTS: tuple[Fault, ...] = (
+    kill_worker,
+    restart_agent,
+    kill_coordinator,
+    kill_coordinator_in_division,
+    cut_link_for_long,
+    cut_link_for_long,
+    freeze_supervisor,
+    freeze_supervisor,
 )
 
 
