@@ -5,6 +5,7 @@ Rules: exit codes are DESIGN.md's: 0 fine, 1 error (a wrong command line too), 2
 """
 
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
@@ -30,6 +31,7 @@ Examples:
 Exit codes: 0 fine, 1 error, 2 SLA failed, 3 incomplete or INVALID, 4 aborted.
 """
 
+PLACED = re.compile(r"\S.*?:\d+:\d+: ")
 LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
 
 
@@ -66,12 +68,18 @@ class ErrorsToExitCodes(click.Group):
             click.echo("Aborted.", err=True)
             code = AbortedError.exit_code
         except OsbenchError as error:
-            click.echo(f"Error: {error}", err=True)
+            click.echo(error_text(error), err=True)
             code = error.exit_code
         except Exception as error:  # noqa: BLE001 - the border to the user: no traceback on the terminal.
             click.echo(_unexpected(error, workshop), err=True)
             code = OsbenchError.exit_code
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def error_text(error: OsbenchError) -> str:
+    """An error of ours for people; lines that begin with FILE:LINE:COLUMN stay as they are, for editors to follow."""
+    text = str(error)
+    return text if PLACED.match(text) else f"Error: {text}"
 
 
 def _unexpected(error: Exception, workshop: Workshop) -> str:
