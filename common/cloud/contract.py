@@ -9,6 +9,7 @@ because two of them are made for every call of the load (0.2 us against 2 us for
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Protocol
 
 import msgspec
@@ -63,6 +64,11 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     body_limit_bytes: int = BODY_LIMIT_BYTES
 
 
+@cache
+def _needle(name: str) -> bytes:
+    return b"\r\n" + name.lower().encode("ascii") + b":"
+
+
 class Exchange(msgspec.Struct, frozen=True, gc=False):
     """What became of one request.
 
@@ -104,7 +110,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
 
     def header(self, name: str) -> str | None:
         """The first header of that name (any case), stripped; None if there is none."""
-        start = self.head.lower().find(b"\r\n" + name.lower().encode("ascii") + b":")
+        start = self.head.lower().find(_needle(name))
         if start < 0:
             return None
         start += len(name) + 3

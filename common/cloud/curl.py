@@ -17,7 +17,7 @@ import pycurl
 
 from osbench.common.clock import Clock
 from osbench.common.cloud.contract import DETAIL_LIMIT_CHARS, Exchange, Failure, Request, TransportOptions
-from osbench.common.cloud.curl_loop import CurlLoop
+from osbench.common.cloud.curl_loop import CurlLoop, Transfer
 from osbench.common.error import InputError
 
 _SYSTEM_BUNDLES = (
@@ -122,14 +122,13 @@ def checked_file(path: str, what: str) -> str:
         raise InputError(f"{what} {path!r} cannot be read ({error.strerror}): name an existing PEM file") from error
 
 
-class _Easy:
+class _Easy(Transfer):
     """One reusable easy handle and what is set on it, so that only differences are set again."""
 
     __slots__ = (
         "body_limit",
         "chunks",
         "connect_ms",
-        "curl",
         "head",
         "is_ended",
         "is_stale",
@@ -139,7 +138,7 @@ class _Easy:
     )
 
     def __init__(self, options: TransportOptions, ca_file: str, is_ended: Callable[[int], bool]) -> None:
-        self.curl = pycurl.Curl()
+        super().__init__(pycurl.Curl())
         self.chunks: list[bytes] = []
         self.head: list[bytes] = []
         self.method = ""
@@ -226,7 +225,7 @@ class _Easy:
                 self.curl.setopt(pycurl.CUSTOMREQUEST, method)
         self.method = method
 
-    def result(self, request: Request, code: int, message: str, started_ns: int) -> Exchange:
+    def result(self, request: Request, code: int, message: str) -> Exchange:
         """Read what became of the transfer, and be ready for the next."""
         info = self.curl.getinfo
         body = b"".join(self.chunks)
@@ -248,6 +247,7 @@ class _Easy:
             # libcurl calls it a success when the connection ends within the headers.
             failure, detail, body = Failure.CUT, "the connection ended within the headers", b""
         is_new = info(_NUM_CONNECTS) > 0
+        started_ns = self.started_ns
         # Positional, in the order of the fields: keywords cost a microsecond here.
         return Exchange(
             info(_RESPONSE_CODE),
@@ -283,7 +283,6 @@ class CurlTransport:
 
     def __init__(self, clock: Clock, options: TransportOptions | None = None) -> None:
         options = options or TransportOptions()
-        self._now_ns = clock.now_ns
         self._options = options
         self._ca_file = checked_file(options.ca_file, "the CA file") if options.ca_file else default_ca_file()
         for path, what in (
@@ -292,7 +291,7 @@ class CurlTransport:
         ):
             if path:
                 checked_file(path, what)
-        self._loop = CurlLoop()
+        self._loop = CurlLoop(clock)
         self._loop.multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
         if options.connection_limit:
             self._loop.multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, options.connection_limit)
@@ -310,19 +309,18 @@ class CurlTransport:
             loop.multi.setopt(pycurl.M_MAXCONNECTS, self._cache_size)
         try:
             while True:  # ends: each turn takes a dead connection out of libcurl's cache
-                started_ns = self._now_ns()
-                code, message = await loop.start(easy.curl)
+                code, message = await loop.start(easy)
                 if not easy.is_stale:
                     break
                 easy.is_stale = False
                 easy.drop()
         except asyncio.CancelledError:
-            loop.abandon(easy.curl)
+            loop.abandon(easy)
             easy.drop()
             if not loop.is_closed:
                 self._idle.append(easy)
             raise
-        result = easy.result(request, code, message, started_ns)
+        result = easy.result(request, code, message)
         self._idle.append(easy)
         return result
 
