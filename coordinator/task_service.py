@@ -20,7 +20,7 @@ from osbench.coordinator.store.contract import Deployments, Records, Resources, 
 from osbench.coordinator.task_file.arguments import parse_task_arguments
 from osbench.coordinator.task_file.catalog import Catalog
 from osbench.coordinator.task_file.reader import LoadedTask, load_task, read_source, source_of
-from osbench.coordinator.task_state import TASK_AT_REST, Task, TaskStatus
+from osbench.coordinator.task_state import TASK_AT_REST, TASK_TRANSITIONS, Task, TaskStatus
 
 #: Statuses that say that a process works on the task.
 UNDER_WAY = frozenset({TaskStatus.VALIDATING, TaskStatus.RUNNING, TaskStatus.DRAINING, TaskStatus.ABORTING})
@@ -215,6 +215,13 @@ def _status_of(word: str) -> TaskStatus:
         raise InputError(
             f"no status is called {word!r:.80}; there are {', '.join(words)}{did_you_mean(word, words)}"
         ) from None
+
+
+def mark_crashed(store: Tasks, task_id: str, failure: str) -> None:
+    """Say in the store that nobody works on a task any more, unless it has ended in good order."""
+    task = store.task_get(task_id)
+    if TaskStatus.CRASHED in TASK_TRANSITIONS[task.status]:
+        store.task_update_status(task_id, TaskStatus.CRASHED, failure=failure)
 
 
 def check_resumable(store: TaskStore, home: Home, task_id: str) -> Task:

@@ -84,6 +84,7 @@ def watch(
     from osbench.common.error import AbortedError
     from osbench.coordinator.cli.progress import choose_display
     from osbench.coordinator.interruption import run_interruptible
+    from osbench.coordinator.task_service import mark_crashed
 
     display = choose_display(is_terminal=sys.stderr.isatty(), is_quiet=workshop.verbosity < 0, clock=SystemClock())
     with workshop.home.task_lock(task_id), asyncio.Runner(loop_factory=uvloop.new_event_loop) as loop, display:
@@ -97,4 +98,8 @@ def watch(
                 )
             )
         except asyncio.CancelledError:
+            mark_crashed(store, task_id, "left as it was by the user")
             raise AbortedError(f"task {task_id} was left as it is; `osbench task resume {task_id}` cleans up") from None
+        except Exception as error:
+            mark_crashed(store, task_id, " ".join(f"{type(error).__name__}: {error}".split())[:1000])
+            raise

@@ -183,5 +183,17 @@ def test_a_task_that_came_to_nothing_shows_why_and_no_empty_tables(ready: Shell,
     assert (result.stdout, result.stderr) == ("", "Error: no cloud answers\n")
 
 
+def test_a_task_that_broke_is_crashed_and_says_why(ready: Shell, task_file: str) -> None:
+    def fail(_task: str) -> TaskOutcome:
+        raise ZeroDivisionError("over there")
+
+    ready.runner = RehearsedRunner(answer=fail)
+    ready("task", "start", task_file)
+    first, second = ready("task", "status").output.splitlines()
+
+    assert first.endswith(": crashed")
+    assert second == "Failure: ZeroDivisionError: over there"
+
+
 def test_a_quiet_start_says_nothing_but_the_result(ready: Shell, task_file: str) -> None:
     assert ready("-q", "task", "start", task_file).stderr == ""
