@@ -82,12 +82,11 @@ class Watchdog:
         """Stop listening to the collector."""
         gc.callbacks.remove(self.pauses.on_collect)
 
-    def woke(self) -> float:
-        """The loop woke; returns seconds until it shall wake next."""
+    def woke(self) -> None:
+        """The loop woke, having been asked to WAKE_NS after it woke last."""
         now_ns = self.clock.now_ns()
         self.stall_ns = max(self.stall_ns, now_ns - self._expected_ns)
         self._expected_ns = now_ns + WAKE_NS
-        return WAKE_NS / NS_PER_S
 
     def is_row_due(self) -> bool:
         """A second has passed since the last row."""

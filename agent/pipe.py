@@ -59,10 +59,18 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True, tag="prepared"):
 
 
 class Wrote(msgspec.Struct, frozen=True, kw_only=True, tag="wrote"):
-    """From a worker: an entry is in its spool."""
+    """From a worker: a batch is in its spool.
+
+    Attributes:
+        segment, offset: where. seq, iterations, first_ns, last_ns: as in its header, should it be gone from there.
+    """
 
     segment: int
     offset: int
+    seq: int
+    iterations: int
+    first_ns: int
+    last_ns: int
 
 
 class UsedUp(msgspec.Struct, frozen=True, kw_only=True, tag="used_up"):

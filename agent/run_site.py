@@ -24,7 +24,7 @@ from osbench.agent.spool_index import SpoolIndex, missing_segments, read_written
 from osbench.agent.worker_process import WorkerProcess, report_of
 from osbench.common.clock import Clock
 from osbench.common.error import ProtocolError
-from osbench.common.messages import WorkerReport
+from osbench.common.messages import LostBatches, WorkerReport
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +173,15 @@ class RunSite:
         try:
             self._index.add(read_written(self._folder, self._life, worker, segment, message.offset), is_open=True)
         except (OSError, ProtocolError) as error:
-            log.error("run %s: a batch of worker %d is gone: %s", self.run, worker, error)
+            log.error("run %s: batch %d of worker %d is gone: %s", self.run, message.seq, worker, error)
+            gone = LostBatches(
+                first_seq=message.seq,
+                last_seq=message.seq,
+                iterations=message.iterations,
+                first_ns=message.first_ns,
+                last_ns=message.last_ns,
+            )
+            self._index.lose_unread(self.run, self._life, worker, gone)
             return
         self._on_batch()
 

@@ -80,7 +80,8 @@ class SpoolWriter:
         Raises:
             SpoolFullError: no room; nothing of the batch is left behind.
         """
-        if self._fd < 0 or self._size >= SEGMENT_BYTES:
+        if self._fd < 0 or self._size >= SEGMENT_BYTES or not os.fstat(self._fd).st_nlink:
+            # (Without a link somebody deleted the segment: what is written there would be lost too.)
             self._open_next()
         crc = zlib.crc32(batch.body, zlib.crc32(batch.header_bytes))
         entry = ENTRY.pack(len(batch.header_bytes), len(batch.body), crc)

@@ -99,6 +99,14 @@ class SpoolIndex:
             )
         )
 
+    def lose_unread(self, run: str, life: int, worker: int, gone: LostBatches) -> None:
+        """A batch was written and is gone before it was taken in."""
+        spool = self.worker(run, life, worker)
+        if gone.first_seq > spool.last_seq:
+            spool.last_seq = gone.last_seq
+            spool.iterations_written += gone.iterations
+            spool.lost.append(gone)
+
     def lost_of(self, run: str, life: int, worker: int) -> tuple[LostBatches, ...]:
         """What a worker lost, neighbours joined."""
         joined: list[LostBatches] = []

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import uvloop
 
-from osbench.agent.health import CollectorPauses, Schedstat, Watchdog
+from osbench.agent.health import WAKE_NS, CollectorPauses, Schedstat, Watchdog
 from osbench.agent.iteration import IterationRun, Scenario, ServiceClients, run_iteration
 from osbench.agent.marks import Marks
 from osbench.agent.pacer import Pacer, ShareState
@@ -98,7 +98,9 @@ class Worker:
         self._batch_ns = self._written = 0
         self._unwritten: list[Batch] = []
         self._lease_ns: int | None = None
-        self._is_used_up = self._is_over = self._has_started = False
+        self._is_used_up = self._has_started = False
+        #: Set when it was told to end and has ended.
+        self.over = asyncio.Event()
         self._arrivals: asyncio.Event = asyncio.Event()
         self._open_loop: asyncio.Task[None] | None = None
         self._cancel: asyncio.TimerHandle | None = None
@@ -107,7 +109,7 @@ class Worker:
 
     def obey(self, command: Command) -> None:
         """Take a command: start, take shares over, drain or stop."""
-        if self._is_over:
+        if self.over.is_set():
             return
         if command.goal == "run" and self.recorder is None:
             self._begin(command.start_ns)
@@ -156,9 +158,9 @@ class Worker:
     def _drain(self, is_stop: bool) -> None:
         if self.pacer is None:
             # It never started, so there is nothing to drain.
-            self._is_over = True
             self.marks.state = "ended"
             self.say(Ended())
+            self.over.set()
             return
         self.pacer.is_draining = True
         self._arrivals.set()
@@ -305,14 +307,25 @@ class Worker:
                 return
             self._unwritten.pop(0)
             self._written += batch.header.iterations
-            self.marks.set("last_seq", batch.header.seq)
+            header = batch.header
+            self.marks.set("last_seq", header.seq)
             self.marks.set("iterations_written", self._written)
-            self.say(Wrote(segment=segment, offset=offset))
+            self.say(
+                Wrote(
+                    segment=segment,
+                    offset=offset,
+                    seq=header.seq,
+                    iterations=header.iterations,
+                    first_ns=header.first_ns - header.start_ns,
+                    last_ns=header.last_ns - header.start_ns,
+                )
+            )
 
     async def watch(self) -> None:
         """Wake often, note stalls, keep the marks fresh, write a batch each second, and see the end."""
         while True:
-            await asyncio.sleep(self.watchdog.woke())
+            await asyncio.sleep(WAKE_NS / NS_PER_S)
+            self.watchdog.woke()
             self._note()
             if self.recorder is None:
                 continue
@@ -323,9 +336,9 @@ class Worker:
                 self.marks.set("lag_max_ns", max(row.lag_max_ns, 0))
             if self.clock.now_ns() - self._batch_ns >= BATCH_NS:
                 self._write()
-            if not self._is_over and not self._tasks and not self._is_used_up:
+            if not self.over.is_set() and not self._tasks and not self._is_used_up:
                 self._use_up()
-            if self._is_used_up and self.pacer is not None and self.pacer.is_draining and not self._is_over:
+            if self._is_used_up and self.pacer is not None and self.pacer.is_draining and not self.over.is_set():
                 self._end()
 
     def _use_up(self) -> None:
@@ -346,9 +359,9 @@ class Worker:
         self._write()
         self._note()
         if not self._unwritten:
-            self._is_over = True
             self.marks.state = "ended"
             self.say(Ended())
+            self.over.set()
 
     async def leave(self) -> None:
         """The supervisor let go, or is gone: drain, spool what there is, close the spool."""
@@ -402,8 +415,12 @@ async def serve(open_workplace: Callable[[Job, Clock], Workplace]) -> None:
     say(Prepared())
     watch = loop.create_task(worker.watch())
     watch.add_done_callback(lambda task: _watch_failed(task, say))
-    await _listen(worker, reader)
+    listening = loop.create_task(_listen(worker, reader))
+    ending = loop.create_task(worker.over.wait())
+    await asyncio.wait((listening, ending), return_when=asyncio.FIRST_COMPLETED)
     await worker.leave()
+    for task in (listening, ending):
+        task.cancel()
     watch.cancel()
     await workplace.close()
 

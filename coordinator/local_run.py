@@ -15,6 +15,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import zmq.asyncio
@@ -45,6 +46,9 @@ DELIVERY_NS = 200 * NS_PER_MS
 #: Agents go on without a coordinator for so long: time to resume a task whose coordinator was killed.
 LEASE_NS = 60 * NS_PER_S
 JOIN_NS = 30 * NS_PER_S
+#: How often it is looked whether the agents live, and how often any of them is started again.
+LOOK_S = 0.5
+RESTARTS = 5
 
 
 async def run_task(
@@ -148,8 +152,9 @@ async def local_parts(
     for loop in loops:
         loop.add_done_callback(conductor.loop_ended)
     try:
-        for host in hosts:
-            host.ensure(control=control, bulk=bulk, workers=workers)
+        start = partial(_start_all, hosts, control=control, bulk=bulk, workers=workers)
+        start()
+        loops.append(asyncio.create_task(_keep_agents(hosts, start)))
         yield conductor, contexts
     finally:
         await contexts.close()
@@ -162,6 +167,23 @@ async def local_parts(
         socket.close(linger=0)
         context.term()
         _remove(folder, hosts)
+
+
+def _start_all(hosts: Sequence[LocalAgent], *, control: str, bulk: str, workers: int) -> None:
+    for host in hosts:
+        host.ensure(control=control, bulk=bulk, workers=workers)
+
+
+async def _keep_agents(hosts: Sequence[LocalAgent], start: Callable[[], None]) -> None:
+    """Start an agent that is gone again: its new life delivers what the old one spooled, and takes work over."""
+    for _ in range(RESTARTS):
+        while all(host.process() is not None for host in hosts):
+            await asyncio.sleep(LOOK_S)
+        gone = [host.name for host in hosts if host.process() is None]
+        log.warning("starting again: %s, which ended unasked", ", ".join(gone))
+        start()
+    while True:
+        await asyncio.sleep(LOOK_S)
 
 
 def socket_folder(task_id: str) -> Path:

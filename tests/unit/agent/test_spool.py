@@ -94,3 +94,14 @@ def test_a_full_segment_is_followed_by_the_next(tmp_path: Path) -> None:
 
 def test_spool_files_are_for_their_owner_only(segment: Path) -> None:
     assert segment.stat().st_mode & 0o777 == 0o600
+
+
+def test_after_its_segment_was_deleted_a_worker_writes_to_a_new_one(tmp_path: Path) -> None:
+    """Else everything until the end of the run would go into a file that nobody can read."""
+    writer = SpoolWriter(tmp_path, 7, 2)
+    writer.write(batch(1))
+    segment_path(tmp_path, 7, 2, 1).unlink()
+
+    assert writer.write(batch(2)) == (2, 12)
+    assert [entry.header.seq for entry in scan_segment(segment_path(tmp_path, 7, 2, 2))] == [2]
+    writer.close()

@@ -62,3 +62,13 @@ def test_batches_of_a_deleted_segment_are_lost_with_their_iterations_and_their_t
         LostBatches(first_seq=1, last_seq=3, iterations=30, first_ns=1 * S, last_ns=3 * S + 9),
     )
     assert index.unacknowledged("run") == 0
+
+
+def test_a_batch_that_is_gone_before_it_was_read_is_lost_once(index: SpoolIndex) -> None:
+    """The supervisor would wait for it for ever, and so would the coordinator."""
+    gone = LostBatches(first_seq=4, last_seq=4, iterations=10, first_ns=4 * S, last_ns=4 * S + 9)
+    index.lose_unread("run", 7, 0, gone)
+    index.lose_unread("run", 7, 0, gone)
+
+    assert index.lost_of("run", 7, 0) == (gone,)
+    assert index.worker("run", 7, 0).iterations_written == 40

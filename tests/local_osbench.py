@@ -1,0 +1,158 @@
+"""A whole local OSBench per test: a home of its own, the real command line, real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from osbench.common.clock import SystemClock
+from osbench.common.record import decode_rows
+from osbench.coordinator.home import open_home
+from osbench.coordinator.result import RunResult
+from osbench.coordinator.result_reader import read_task
+from osbench.coordinator.store.sql import SqlStore, open_store
+
+PATIENCE_S = 60.0
+
+
+def wait_for(what: str, condition: Callable[[], Any], patience_s: float = PATIENCE_S) -> Any:
+    """Look until the condition gives something; fails, naming it, when patience ends."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"waited {patience_s:g} s in vain for {what}")
+
+
+def task_file(
+    folder: Path,
+    *,
+    times: int,
+    concurrency: int = 4,
+    sleep: float = 0.001,
+    rps: float | None = None,
+    timeout: float = 0,
+) -> Path:
+    """A task of Dummy.dummy iterations."""
+    runner: dict[str, Any] = {"constant": {"times": times, "concurrency": concurrency}}
+    if rps is not None:
+        runner = {"rps": {"times": times, "rps": rps}}
+    if timeout:
+        next(iter(runner.values()))["timeout"] = timeout
+    task = {
+        "version": 2,
+        "title": "faults",
+        "subtasks": [{"title": "dummy", "scenario": {"Dummy.dummy": {"sleep": sleep}}, "runner": runner}],
+    }
+    path = folder / f"task-{times}.json"
+    path.write_text(json.dumps(task))
+    return path
+
+
+@dataclass
+class Osbench:
+    """One home, and the processes that work in it."""
+
+    home: Path
+    processes: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Start a command; its output is in `<home>/output-<n>`."""
+        command = [str(Path(sys.executable).with_name("osbench")), "--home", str(self.home), *arguments]
+        with (self.home.parent / f"output-{len(self.processes)}").open("w") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True)
+        self.processes.append(process)
+        return process
+
+    def finish(self, process: subprocess.Popen[str]) -> int:
+        """Wait for a command; its exit code."""
+        return process.wait(PATIENCE_S)
+
+    def output(self, number: int = -1) -> str:
+        """What a command printed."""
+        return (self.home.parent / f"output-{number % len(self.processes)}").read_text()
+
+    def child(self, parent: int, module: str) -> psutil.Process | None:
+        """The child of a process that runs a module."""
+        try:
+            children = psutil.Process(parent).children()
+            return next((one for one in children if module in " ".join(one.cmdline())), None)
+        except psutil.NoSuchProcess:
+            return None
+
+    def agents(self) -> list[psutil.Process]:
+        """Supervisors that run."""
+        found = []
+        for file in self.home.glob("agents/*/*/process.json"):
+            try:
+                found.append(psutil.Process(json.loads(file.read_text())["pid"]))
+            except (psutil.NoSuchProcess, ValueError, FileNotFoundError):
+                continue
+        return [one for one in found if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+    def workers(self) -> list[psutil.Process]:
+        """Worker processes that run, oldest first."""
+        found = [child for agent in self.agents() for child in agent.children() if child.is_running()]
+        return sorted(found, key=lambda one: one.create_time())
+
+    def segments(self) -> list[Path]:
+        """Spool segments of workers, oldest first."""
+        found = [path for path in self.home.glob("agents/*/*/spool/*/*.seg") if "-65535-" not in path.name]
+        return sorted(found)
+
+    def store(self) -> SqlStore:
+        home = open_home(str(self.home), {})
+        return open_store(home.database, clock=SystemClock(), key_file=home.key_file)
+
+    def result(self) -> RunResult:
+        """The last task's only run."""
+        store = self.store()
+        try:
+            return read_task(store, store.task_list()[-1].id).runs[0]
+        finally:
+            store.close()
+
+    def stored_iterations(self) -> list[int]:
+        """Indices in all batches of the last task's run, as often as they are there."""
+        store = self.store()
+        try:
+            run = store.run_list(store.task_list()[-1].id)[0]
+            return [
+                row[0]
+                for batch in store.batch_iterate(run.id)
+                for row in decode_rows(batch.header, batch.body).iterations
+            ]
+        finally:
+            store.close()
+
+    def stored_count(self) -> int:
+        """How many iterations are stored, without decoding."""
+        store = self.store()
+        try:
+            tasks = store.task_list()
+            runs = store.run_list(tasks[-1].id) if tasks else []
+            return sum(total.iterations for total in store.batch_totals(runs[0].id)) if runs else 0
+        finally:
+            store.close()
+
+    def end_all(self) -> None:
+        """End what a failed test left behind."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.kill()
+                process.wait(10)
+        for one in (*self.workers(), *self.agents()):
+            try:
+                os.kill(one.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
