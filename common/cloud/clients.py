@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from osbench.common.clock import Clock
 from osbench.common.cloud.account import Account
 from osbench.common.cloud.contract import CallFailed, Transport, TransportOptions
-from osbench.common.cloud.credentials import CloudCredentials
+from osbench.common.cloud.credentials import CloudCredentials, SignInMethod
 from osbench.common.cloud.glance import Glance
 from osbench.common.cloud.keystone import Keystone
 from osbench.common.cloud.neutron import Neutron
@@ -45,9 +45,11 @@ def transport_options(access: CloudAccess) -> TransportOptions:
 
 
 def credentials_of_user(user: UserAccess, access: CloudAccess) -> CloudCredentials:
-    """A job's user as credentials."""
+    """A job's user as credentials: by password, or else by the token made in prepare, which nothing renews."""
     return CloudCredentials(
         auth_url=user.auth_url,
+        method=SignInMethod.PASSWORD if user.password else SignInMethod.TOKEN,
+        token="" if user.password else user.token,
         username=user.username,
         user_id=user.user_id,
         password=user.password,

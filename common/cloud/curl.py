@@ -309,7 +309,11 @@ class CurlTransport:
             loop.multi.setopt(pycurl.M_MAXCONNECTS, self._cache_size)
         try:
             while True:  # ends: each turn takes a dead connection out of libcurl's cache
-                code, message = await loop.start(easy)
+                future = loop.start(easy)
+                if future.done():
+                    # A server on this machine may answer before we look away: the loop must have its turn all the same.
+                    await asyncio.sleep(0)
+                code, message = await future
                 if not easy.is_stale:
                     break
                 easy.is_stale = False

@@ -84,8 +84,10 @@ class CurlLoop:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due = 0.0
         self._kick: asyncio.Handle | None = None
-        #: by local port: asks the kernel what happened on a connection.
-        self._polls: dict[int, Callable[[int], list[tuple[int, int]]]] = {}
+        #: by local port: the socket's number, and what asks the kernel about it. As many as there were sockets at once.
+        self._polls: dict[int, tuple[int, Callable[[int], list[tuple[int, int]]]]] = {}
+        #: the local port of each socket number.
+        self._ports: dict[int, int] = {}
         #: local ports of connections that have carried no request yet.
         self._unused_ports: set[int] = set()
         self.is_closed = False
@@ -229,8 +231,8 @@ class CurlLoop:
         if local_port in self._unused_ports:
             self._unused_ports.discard(local_port)
             return False
-        poll = self._polls.get(local_port)
-        return poll is not None and any(events & _POLL_ENDED for _, events in poll(0))
+        known = self._polls.get(local_port)
+        return known is not None and any(events & _POLL_ENDED for _, events in known[1](0))
 
     def _note_connection(self, number: int) -> None:
         """Remember a new socket by its local port, which is what libcurl calls connections by before it sends."""
@@ -240,9 +242,15 @@ class CurlLoop:
                 local_port = connection.getsockname()[1]
             finally:
                 connection.detach()  # it is libcurl's
+            former = self._ports.get(number)
+            if former is not None and former in self._polls and self._polls[former][0] == number:
+                # That connection is closed: its number is this one's now.
+                del self._polls[former]
+                self._unused_ports.discard(former)
             poll = select.poll()
             poll.register(number, select.POLLRDHUP)
-            self._polls[local_port] = poll.poll
+            self._ports[number] = local_port
+            self._polls[local_port] = (number, poll.poll)
             self._unused_ports.add(local_port)
 
     def _settle(self) -> None:

@@ -5,6 +5,7 @@ recorded. What the cloud answers never raises anything but `CallFailed`, which e
 the hot path: a call costs a few microseconds here beside the transport's.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -78,10 +79,11 @@ class Session:
         sink: where attempts are recorded.
         ids: request ids of the run.
         iteration: its global index; for work outside the load any number.
+        sleep: waits some seconds; for those who poll, or try again outside the load.
         total_timeout_ms: bound of each call.
     """
 
-    __slots__ = ("_ids", "_iteration", "_timeout_ms", "_transport", "account", "now_ns", "sink")
+    __slots__ = ("_ids", "_iteration", "_timeout_ms", "_transport", "account", "now_ns", "sink", "sleep")
 
     def __init__(
         self,
@@ -90,10 +92,12 @@ class Session:
         sink: CallSink,
         ids: RequestIds,
         iteration: int = 0,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         total_timeout_ms: int = TOTAL_TIMEOUT_MS,
     ) -> None:
         self.account = account
         self.sink = sink
+        self.sleep = sleep
         self.now_ns = account.now_ns
         self._transport = transport
         self._ids = ids

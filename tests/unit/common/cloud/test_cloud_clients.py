@@ -4,15 +4,17 @@ import asyncio
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 
 from osbench.common.clock import ManualClock
-from osbench.common.cloud.clients import CloudClients, outcome_of
+from osbench.common.cloud.clients import CloudClients, credentials_of_user, outcome_of
 from osbench.common.cloud.contract import CallFailed
+from osbench.common.cloud.credentials import SignInMethod
 from osbench.common.cloud.nova import Fault, Nova, Server, is_active, is_gone
 from osbench.common.cloud.scripted import ScriptedTransport, answer
 from osbench.common.error import InputError
-from osbench.common.job import Endpoints, Job, UserAccess
+from osbench.common.job import CloudAccess, Endpoints, Job, UserAccess
 from osbench.common.outcome import Outcome
 from osbench.common.plan import ClosedLoop, Plan
 from osbench.common.scenarios.failure import ScenarioFailure
@@ -51,6 +53,14 @@ def test_a_client_acts_as_the_jobs_user_with_the_token_made_in_prepare() -> None
     assert "OpenStack-API-Version: compute 2.96" in transport.requests[0].headers
     assert it.sink.calls[0].name == "nova GET /servers/{id}"
     assert clients.account(USER) is clients.account(USER)
+
+
+def test_a_user_without_password_acts_by_token_and_is_not_renewed() -> None:
+    """An administrator that signed in by application credential or token has nothing else to travel with."""
+    credentials = credentials_of_user(msgspec.structs.replace(USER, password=""), CloudAccess())
+
+    assert (credentials.method, credentials.token, credentials.can_renew) == (SignInMethod.TOKEN, "tok", False)
+    assert credentials_of_user(USER, CloudAccess()).can_renew
 
 
 async def _get(nova: Nova) -> None:
