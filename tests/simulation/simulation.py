@@ -44,12 +44,12 @@ class Simulation:
         )
         end_ns = world.now_ns
         world.run(lambda: self._is_clean() or world.now_ns > end_ns + AFTERMATH_NS, LIMIT_NS + AFTERMATH_NS)
-        end_ns = world.now_ns
-        world.run(lambda: world.now_ns > end_ns + NS_PER_S, LIMIT_NS + 2 * AFTERMATH_NS)
-        self.history.check(coordinator.start_world_ns, is_undisturbed=self.is_undisturbed)
         for agent in self.agents.values():
             if agent.state is not None and (self.is_undisturbed or self._must_be_clean(agent)):
                 assert not agent.disk, f"{agent.name} still holds {agent.disk}"
+        end_ns = world.now_ns
+        world.run(lambda: world.now_ns > end_ns + NS_PER_S, LIMIT_NS + 2 * AFTERMATH_NS)
+        self.history.check(coordinator.start_world_ns, is_undisturbed=self.is_undisturbed)
 
     def _is_over(self) -> bool:
         state = self.coordinator.state

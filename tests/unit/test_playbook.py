@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-
-from tests.unit.playbook import Playbook
+from unit.playbook import Playbook
 
 
 @dataclass(frozen=True, slots=True)
