@@ -17,7 +17,7 @@ from osbench.deploy.simulated.identity.routes import IdentityService
 from osbench.deploy.simulated.identity.tokens import TokenBook
 from osbench.deploy.simulated.image.routes import ImageService
 from osbench.deploy.simulated.network.routes import NetworkService
-from osbench.deploy.simulated.service import Service
+from osbench.deploy.simulated.service import Service, Stage
 from osbench.deploy.simulated.world import World
 
 
@@ -87,7 +87,7 @@ class Cloud:
             body = (then.body or "").encode()
             answer = Answer(status=then.status, body=body, headers=[("Content-Type", "application/json"), *headers])
         if service is not None:
-            service.dress(answer, request, 0)
+            service.dress(answer, request, 0, Stage.TURNED_AWAY)
         return answer
 
     def count_unanswered(self, request: Request) -> None:

@@ -182,6 +182,7 @@ class NetworkQuota(_Part, frozen=True, kw_only=True):
     security_group_rule: int = -1
     rbac_policy: int = -1
     subnetpool: int = -1
+    router_route: int = 30
 
 
 class QuotaSpec(_Part, frozen=True, kw_only=True):

@@ -78,9 +78,36 @@ def json_answer(status: int, body: Any, *headers: tuple[str, str]) -> Answer:
     )
 
 
-def webob_answer(request: Request, status: int, title: str, message: str) -> Answer:
-    """An error as webob writes it where a service has no body of its own: HTML, JSON or text by the Accept header."""
-    accept = request.headers.get("accept", "*/*")
+_TITLES = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    413: "Request Entity Too Large",
+    415: "Unsupported Media Type",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+
+
+def title_of(status: int) -> str:
+    """The reason phrase of an error status."""
+    return _TITLES.get(status, "Error")
+
+
+def webob_page(request: Request, status: int, message: str) -> Answer:
+    """The page webob makes of an HTTP error nobody gave a body: HTML, JSON or text by the Accept header.
+
+    (webob.exc.WSGIHTTPException.generate_response; Glance has no error body of its own, and Nova's and Cinder's
+    routing falls back on it too.)
+    """
+    title, accept = title_of(status), request.headers.get("accept", "*/*")
     if "text/html" in accept or "*/*" in accept:
         page = (
             f"<html>\n <head>\n  <title>{status} {title}</title>\n </head>\n <body>\n"

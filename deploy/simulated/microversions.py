@@ -45,3 +45,14 @@ def requested_minor(
             f"Version {text} is not supported by the API. Minimum is {major}.{least} and maximum is {major}.{maximum}.",
         )
     return int(found.group(2))
+
+
+def refused_version(request: Request, service: str, status: int) -> str:
+    """The version a 406 echoes in its headers: the one asked for; "" for any other answer."""
+    if status != 406:
+        return ""
+    for part in request.headers.get("openstack-api-version", "").split(","):
+        words = part.split()
+        if len(words) == 2 and words[0].lower() == service and _FORM.match(words[1]):
+            return words[1]
+    return ""

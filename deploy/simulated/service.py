@@ -5,6 +5,7 @@ the methods each overrides: its error bodies, its version header, its standard h
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 from osbench.deploy.simulated.exchange import Answer, Refused, Request, json_answer
 from osbench.deploy.simulated.identity.tokens import UNSCOPED, Token, TokenBook
@@ -23,6 +24,19 @@ NO_TOKEN = Token(
     issued_ns=0,
     expires_ns=0,
 )
+
+
+class Stage(Enum):
+    """How far into a service a request came; each layer of the real pipelines adds headers of its own."""
+
+    #: The list of versions, before any pipeline.
+    DOCUMENT = "document"
+    #: Turned away by the token check.
+    TURNED_AWAY = "turned away"
+    #: Past the token check, but no such path.
+    UNKNOWN = "unknown"
+    #: By a handler, refusals included.
+    HANDLED = "handled"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -93,14 +107,18 @@ class Service:
         name = f"{self.name} {request.method} (unknown)"
         minor = 0
         token = NO_TOKEN
+        stage = Stage.TURNED_AWAY
         try:
             route, params, methods = self.router.find(request.method, path)
             if route is None or not route.is_open:
                 token = self.authenticate(request)
+            stage = Stage.UNKNOWN
             if route is None:
                 raise self.unknown_path(request, methods)
+            stage = Stage.DOCUMENT if path == "/" else Stage.HANDLED
             minor = self.negotiate(request)
             name = route.name
+            self.admit(request, token)
             if minor < route.since or (route.until and minor > route.until):
                 raise Refused(404, "The resource could not be found.")
             call = Call(
@@ -115,7 +133,7 @@ class Service:
             answer = route.handler(call)
         except Refused as refused:
             answer = self.refusal(request, refused)
-        self.dress(answer, request, minor)
+        self.dress(answer, request, minor, stage)
         return name, answer
 
     def authenticate(self, request: Request) -> Token:
@@ -128,6 +146,9 @@ class Service:
         if token is None:
             raise Refused(401, "The request you have made requires authentication.")
         return token
+
+    def admit(self, request: Request, token: Token) -> None:
+        """Whether this caller may ask under this path at all; a service that cares raises Refused."""
 
     def negotiate(self, request: Request) -> int:
         """The microversion asked for; 0 in services without."""
@@ -158,7 +179,7 @@ class Service:
                         "title": "Unauthorized",
                     }
                 },
-                ("WWW-Authenticate", f'Keystone uri="{request.origin}/identity"'),
+                ("WWW-Authenticate", www_authenticate(request)),
             )
         answer = self.error_answer(request, refused)
         answer.headers.extend(refused.headers)
@@ -168,6 +189,11 @@ class Service:
         """The service's own error body."""
         raise NotImplementedError
 
-    def dress(self, answer: Answer, request: Request, minor: int) -> None:
-        """Add the headers the service puts on every answer."""
+    def dress(self, answer: Answer, request: Request, minor: int, stage: Stage) -> None:
+        """Add the headers the service puts on an answer of this stage."""
         raise NotImplementedError
+
+
+def www_authenticate(request: Request) -> str:
+    """The header of a 401 that says where to sign in (keystonemiddleware's `www_authenticate_uri`)."""
+    return f'Keystone uri="{request.origin}/identity/v3"'

@@ -17,16 +17,19 @@ from osbench.deploy.simulated.exchange import (
     json_answer,
     json_body,
     json_object,
+    webob_page,
 )
-from osbench.deploy.simulated.identity.tokens import TokenBook
+from osbench.deploy.simulated.identity.tokens import Token, TokenBook
 from osbench.deploy.simulated.image.store import ImageStore
-from osbench.deploy.simulated.microversions import requested_minor
+from osbench.deploy.simulated.microversions import refused_version, requested_minor
 from osbench.deploy.simulated.routing import Handler
-from osbench.deploy.simulated.service import Call, Service
+from osbench.deploy.simulated.service import Call, Service, Stage
 from osbench.deploy.simulated.world import World
 
 MAX_MINOR = 71
 MAX_PAGE = 1_000
+#: Kind of the refusal of a path that leads nowhere.
+_UNROUTED = "unrouted"
 _FAULTS = {
     400: "badRequest",
     401: "unauthorized",
@@ -40,6 +43,8 @@ _FAULTS = {
     503: "serviceUnavailable",
 }
 _MAX_SIZE_GB = 2**31 - 1
+#: Of the one cinder-volume there is.
+_SERVICE_UUID = "6f0a1c7e-3f0b-4d3e-9d6a-5b8c2f1e7a90"
 
 
 class BlockStorageService(Service):
@@ -109,15 +114,20 @@ class BlockStorageService(Service):
             request, service="volume", legacy_header="", major=3, default=0, least=0, maximum=MAX_MINOR
         )
 
-    def authenticate(self, request: Request) -> Any:
-        token = super().authenticate(request)
+    def admit(self, request: Request, token: Token) -> None:
+        # "/block-storage/v3/<project>/…": Cinder refuses a project that is not the token's, an admin's call too.
         segments = request.path.split("/")
-        # "/block-storage/v3/<project>/…": Cinder refuses a project that is not the token's.
-        if len(segments) > 3 and segments[3] != token.project_id and not token.is_admin:
+        if len(segments) > 4 and segments[3] != token.project_id:
             raise Refused(400, "Malformed request url")
-        return token
+
+    def unknown_path(self, request: Request, methods: frozenset[str]) -> Refused:
+        if methods:
+            return super().unknown_path(request, methods)
+        return Refused(404, "The resource could not be found.", kind=_UNROUTED)
 
     def error_answer(self, request: Request, refused: Refused) -> Answer:
+        if refused.kind == _UNROUTED:
+            return webob_page(request, refused.status, refused.message)
         name = _FAULTS.get(refused.status, "computeFault")
         fault: Body = {"code": refused.status, "message": refused.message}
         for header, value in refused.headers:
@@ -125,16 +135,18 @@ class BlockStorageService(Service):
                 fault["retryAfter"] = value
         return json_answer(refused.status, {name: fault})
 
-    def dress(self, answer: Answer, request: Request, minor: int) -> None:
+    def dress(self, answer: Answer, request: Request, minor: int, stage: Stage) -> None:
         headers = answer.headers
-        if answer.status == 401:
-            # It comes from keystonemiddleware, which stands before all that adds headers but the id.
-            headers.append(("x-openstack-request-id", request.request_id))
-            return
-        if request.path.count("/") > 2 or answer.status == 300:
-            headers.append(("OpenStack-API-Version", f"volume 3.{minor}"))
+        if stage in (Stage.HANDLED, Stage.DOCUMENT):
+            # Deletes and what else answers with a bare status come as webob's empty page.
+            is_bare = not answer.body and not any(name == "Content-Type" for name, _ in headers)
+            if is_bare:
+                headers.append(("Content-Type", "text/html; charset=UTF-8"))
+            else:
+                headers.append(("x-compute-request-id", request.request_id))
+            version = refused_version(request, "volume", answer.status) or f"3.{minor}"
+            headers.append(("OpenStack-API-Version", f"volume {version}"))
             headers.append(("Vary", "OpenStack-API-Version"))
-        headers.append(("x-compute-request-id", request.request_id))
         headers.append(("x-openstack-request-id", request.request_id))
 
     # ---- documents
@@ -253,8 +265,8 @@ class BlockStorageService(Service):
         for since, key, value in (
             (13, "group_id", None),
             (21 if is_admin else 999, "provider_id", None),
-            (48, "shared_targets", None if call.minor >= 69 else True),
-            (48, "service_uuid", None),
+            (48, "shared_targets", volume.status == "creating" and is_new),
+            (48, "service_uuid", None if is_new else _SERVICE_UUID),
             (61 if is_admin else 999, "cluster_name", None),
             (63, "volume_type_id", volume.type.id),
             (65, "consumes_quota", True),
@@ -305,7 +317,10 @@ class BlockStorageService(Service):
             if image is None:
                 raise Refused(400, "Invalid image identifier or unable to access requested image.")
         if size is None:
-            raise Refused(400, "Invalid input received: Volume size 'None' must be an integer and greater than 0")
+            raise Refused(
+                400,
+                "The server could not comply with the request since it is either malformed or otherwise incorrect.",
+            )
         if body.get("volume_type") is not None:
             kind = self.store.type_named(str(body["volume_type"]))
         volume = self.store.create_volume(
@@ -388,7 +403,7 @@ class BlockStorageService(Service):
                 return self._upload(call, volume, argument)
             case _:
                 raise Refused(400, f"There is no such action: {name}")
-        return Answer(status=202)
+        return Answer(status=202, headers=[("Content-Type", "application/json")])
 
     def _upload(self, call: Call, volume: Volume, argument: Body) -> Answer:
         record = self._images.create(
@@ -555,7 +570,7 @@ class BlockStorageService(Service):
         }
         if call.token.is_admin:
             view["qos_specs_id"] = None
-            view["os-volume-type-access:is_public"] = kind.is_public
+        view["os-volume-type-access:is_public"] = kind.is_public
         return view
 
     def _types(self, call: Call) -> Answer:
@@ -638,10 +653,7 @@ class BlockStorageService(Service):
         view = self._quota_view(target)
         if call.request.first("usage").lower() == "true":
             used = self.store.used
-            view = {
-                name: {"limit": limit, "in_use": used[target, name], "reserved": 0, "allocated": 0}
-                for name, limit in view.items()
-            }
+            view = {name: {"limit": limit, "in_use": used[target, name], "reserved": 0} for name, limit in view.items()}
         return json_answer(200, {"quota_set": {**view, "id": target}})
 
     def _default_quota(self, call: Call) -> Answer:

@@ -243,7 +243,8 @@ class Actions:
         server.image_id = image_id
         after = _SHUTOFF if server.vm_state == "stopped" else _ACTIVE
         self._servers.transit(server, operation="server_build", during="REBUILD", task_state="rebuilding", after=after)
-        view = views.detailed(server, call.base, call.minor, is_admin=call.token.is_admin and call.minor >= 75)
+        view = views.detailed(server, call.base, call.minor, is_admin=call.token.is_admin)
+        view = view if call.minor >= 75 else views.short(view)
         view["adminPass"] = body.get("adminPass") or new_password(self._world.entropy(9))
         location = f"{call.base}/v2.1/servers/{server.id}"
         return json_answer(202, {"server": view}, ("Location", location))

@@ -16,6 +16,13 @@ from osbench.deploy.simulated.exchange import Answer, Body, Refused, integer_of,
 from osbench.deploy.simulated.service import Call, Service
 from osbench.deploy.simulated.world import World
 
+_CPU = {
+    "arch": "x86_64",
+    "model": "Nehalem",
+    "vendor": "Intel",
+    "features": ["pge", "clflush"],
+    "topology": {"cores": 1, "threads": 1, "sockets": 4},
+}
 _QUOTA_OLD = {
     "fixed_ips": -1,
     "floating_ips": -1,
@@ -424,10 +431,10 @@ class AdminRoutes:
             view.update(
                 vcpus=1000, memory_mb=800_000, local_gb=600_000, vcpus_used=vcpus, memory_mb_used=512 + ram,
                 local_gb_used=disk, free_ram_mb=799_488 - ram, free_disk_gb=600_000 - disk, current_workload=0,
-                running_vms=len(servers), disk_available_least=0, cpu_info={} if minor >= 28 else "{}",
+                running_vms=len(servers), disk_available_least=0, cpu_info=_CPU if minor >= 28 else "{}",
             )  # fmt: skip
         else:
-            view.update(uptime=None)
+            view.update(uptime="00:00:00 up 1 day,  0:00,  0 users,  load average: 0.00, 0.00, 0.00")
         return view
 
     def _hypervisors(self, call: Call) -> Answer:

@@ -26,13 +26,13 @@ from osbench.deploy.simulated.exchange import (
     json_body,
     json_object,
     text_of,
-    webob_answer,
+    webob_page,
 )
 from osbench.deploy.simulated.identity.tokens import TokenBook
 from osbench.deploy.simulated.image.store import ImageStore
-from osbench.deploy.simulated.microversions import requested_minor
+from osbench.deploy.simulated.microversions import refused_version, requested_minor
 from osbench.deploy.simulated.network.store import NetworkStore
-from osbench.deploy.simulated.service import Call, Service
+from osbench.deploy.simulated.service import Call, Service, Stage
 from osbench.deploy.simulated.world import World
 
 MAX_MINOR = 104
@@ -103,34 +103,45 @@ class ComputeService(Service):
 
     def negotiate(self, request: Request) -> int:
         return requested_minor(
-            request, service="compute", legacy_header="x-openstack-nova-api-version", major=2, default=1,
-            maximum=MAX_MINOR, least=1,
-        )  # fmt: skip
+            request,
+            service="compute",
+            legacy_header="x-openstack-nova-api-version",
+            major=2,
+            default=1,
+            maximum=MAX_MINOR,
+            least=1,
+        )
+
+    def unknown_path(self, request: Request, methods: frozenset[str]) -> Refused:
+        if methods:
+            return super().unknown_path(request, methods)
+        return Refused(404, "The resource could not be found.", kind=_UNROUTED)
 
     def error_answer(self, request: Request, refused: Refused) -> Answer:
         if refused.kind == _UNROUTED:
-            return webob_answer(request, 404, "Not Found", refused.message)
+            return webob_page(request, refused.status, refused.message)
         name = _FAULTS.get(refused.status, "computeFault")
         fault: Body = {"code": refused.status, "message": refused.message}
         for header, value in refused.headers:
             if header == "Retry-After" and refused.status in (413, 429):
                 fault["retryAfter"] = value
-        return json_answer(refused.status, {name: fault})
+        answer = json_answer(refused.status, {name: fault})
+        answer.headers[0] = ("Content-Type", "application/json; charset=UTF-8")
+        return answer
 
-    def unknown_path(self, request: Request, methods: frozenset[str]) -> Refused:
-        refused = super().unknown_path(request, methods)
-        return Refused(refused.status, refused.message, kind=_UNROUTED) if not methods else refused
-
-    def dress(self, answer: Answer, request: Request, minor: int) -> None:
+    def dress(self, answer: Answer, request: Request, minor: int, stage: Stage) -> None:
         headers = answer.headers
-        if request.path.rstrip("/").count("/") < 2:
-            return  # the list of versions stands outside of the pipeline that adds them
-        if answer.status == 204:
-            headers.append(("Content-Type", "application/json"))
-        if minor:
-            headers.append(("OpenStack-API-Version", f"compute 2.{minor}"))
-            headers.append(("X-OpenStack-Nova-API-Version", f"2.{minor}"))
-            headers.append(("Vary", "OpenStack-API-Version, X-OpenStack-Nova-API-Version"))
+        if stage is Stage.DOCUMENT:
+            return
+        if stage is Stage.HANDLED:
+            if not answer.body:
+                headers.append(("Content-Type", "application/json"))
+            # A version out of range is echoed as it was asked for; one that is none is not.
+            version = f"2.{minor}" if minor else refused_version(request, "compute", answer.status)
+            if version:
+                headers.append(("OpenStack-API-Version", f"compute {version}"))
+                headers.append(("X-OpenStack-Nova-API-Version", version))
+                headers.append(("Vary", "OpenStack-API-Version, X-OpenStack-Nova-API-Version"))
         headers.append(("x-openstack-request-id", request.request_id))
         headers.append(("x-compute-request-id", request.request_id))
 
@@ -149,10 +160,10 @@ class ComputeService(Service):
     def _versions(self, call: Call) -> Answer:
         old = {
             "id": "v2.0",
-            "status": "SUPPORTED",
+            "status": "DEPRECATED",
             "version": "",
             "min_version": "",
-            "updated": "2011-01-21T11:33:21Z",
+            "updated": "2025-07-04T12:00:00Z",
             "links": [{"rel": "self", "href": f"{call.base}/v2/"}],
         }
         return json_answer(200, {"versions": [old, self._version_body(call)]})
@@ -204,8 +215,8 @@ class ComputeService(Service):
         if "hostname" in body and call.minor >= 90:
             server.hostname = text_of(body, "hostname")
         server.updated_at = self.world.stamp()
-        view = views.detailed(server, call.base, call.minor, is_admin=call.token.is_admin and call.minor >= 75)
-        return json_answer(200, {"server": view})
+        view = views.detailed(server, call.base, call.minor, is_admin=call.token.is_admin)
+        return json_answer(200, {"server": view if call.minor >= 75 else views.short(view)})
 
     def _delete(self, call: Call) -> Answer:
         server = self.servers.get(self._project(call), call.params[0])
@@ -223,7 +234,9 @@ class ComputeService(Service):
     def _list_detailed(self, call: Call) -> Answer:
         servers, following = self._page(call, "detail")
         is_admin = call.token.is_admin
-        found = [views.detailed(server, call.base, call.minor, is_admin=is_admin, is_single=True) for server in servers]
+        found = [
+            views.detailed(server, call.base, call.minor, is_admin=is_admin, is_single=False) for server in servers
+        ]
         return self._listed(found, following)
 
     def _listed(self, found: list[Body], following: str) -> Answer:

@@ -40,7 +40,7 @@ def detailed(server: Server, base: str, minor: int, *, is_admin: bool, is_single
         "user_id": server.user_id,
         "metadata": server.metadata,
         "hostId": _host_id(server),
-        "image": _image(server, base) if server.image_id else "",
+        "image": _image(server, base, minor) if server.image_id else "",
         "flavor": _flavor(server.flavor, base, minor),
         "created": server.created_at,
         "updated": server.updated_at,
@@ -69,6 +69,22 @@ def detailed(server: Server, base: str, minor: int, *, is_admin: bool, is_single
         _add_extended(view, server, minor)
     _add_later(view, server, minor, is_single=is_single)
     return view
+
+
+def short(view: Body) -> Body:
+    """What an update or rebuild answers before 2.75: a server without what once were extensions."""
+    kept = {
+        key: value
+        for key, value in view.items()
+        if not key.startswith(("OS-EXT", "OS-SRV", "os-ext"))
+        and key not in ("config_drive", "key_name", "host_status")
+        and key != "security_groups"
+    }
+    kept["addresses"] = {
+        name: [{"version": shown["version"], "addr": shown["addr"]} for shown in addresses]
+        for name, addresses in view["addresses"].items()
+    }
+    return kept
 
 
 def _add_extended(view: Body, server: Server, minor: int) -> None:
@@ -114,9 +130,12 @@ def _host_id(server: Server) -> str:
     return hashlib.sha224(f"{server.project_id}{server.host}".encode()).hexdigest()
 
 
-def _image(server: Server, base: str) -> Body:
+def _image(server: Server, base: str, minor: int) -> Body:
     href = f"{base}/images/{server.image_id}"
-    return {"id": server.image_id, "links": [{"rel": "bookmark", "href": href}]}
+    view: Body = {"id": server.image_id, "links": [{"rel": "bookmark", "href": href}]}
+    if minor >= 98:
+        view["properties"] = {}
+    return view
 
 
 def _flavor(flavor: Flavor, base: str, minor: int) -> Body:

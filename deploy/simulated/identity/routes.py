@@ -6,7 +6,7 @@ what a user may do to himself is decided here.
 
 from typing import Any
 
-from osbench.deploy.simulated.exchange import Answer, Body, Refused, Request, json_answer, json_object
+from osbench.deploy.simulated.exchange import Answer, Body, Refused, Request, json_answer, json_object, title_of
 from osbench.deploy.simulated.identity.signin import SERVICES, SignIn
 from osbench.deploy.simulated.identity.store import (
     KINDS,
@@ -19,28 +19,17 @@ from osbench.deploy.simulated.identity.store import (
 )
 from osbench.deploy.simulated.identity.tokens import SYSTEM, Scope, TokenBook
 from osbench.deploy.simulated.routing import Handler
-from osbench.deploy.simulated.service import Call, Service
+from osbench.deploy.simulated.service import Call, Service, Stage
 from osbench.deploy.simulated.world import World
 
 #: Kind of the refusal of a path that leads nowhere: Flask's own page.
 _UNROUTED = "unrouted"
-_PAGE = (
-    "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>{message}</p>\n"
+_PAGE = "<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>{message}</p>\n"
+#: What Flask, below Keystone, says of a path nobody takes.
+_NO_URL = (
+    "The requested URL was not found on the server. If you entered the URL manually please check your spelling and "
+    "try again."
 )
-_TITLES = {
-    400: "Bad Request",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    413: "Request Entity Too Large",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    501: "Not Implemented",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
 
 
 class IdentityService(Service):
@@ -60,7 +49,7 @@ class IdentityService(Service):
         if refused.kind == _UNROUTED:
             page = _PAGE.format(message=refused.message).encode()
             return Answer(status=404, body=page, headers=[("Content-Type", "text/html; charset=utf-8")])
-        title = _TITLES.get(refused.status, "Error")
+        title = title_of(refused.status)
         return json_answer(
             refused.status, {"error": {"code": refused.status, "message": refused.message, "title": title}}
         )
@@ -68,14 +57,9 @@ class IdentityService(Service):
     def unknown_path(self, request: Request, methods: frozenset[str]) -> Refused:
         if methods:
             return Refused(405, "The method is not allowed for the requested URL.")
-        return Refused(
-            404,
-            "The requested URL was not found on the server. If you entered the URL manually please check your "
-            "spelling and try again.",
-            kind=_UNROUTED,
-        )
+        return Refused(404, _NO_URL, kind=_UNROUTED)
 
-    def dress(self, answer: Answer, request: Request, minor: int) -> None:
+    def dress(self, answer: Answer, request: Request, minor: int, stage: Stage) -> None:
         answer.headers.append(("Vary", "X-Auth-Token"))
         answer.headers.append(("x-openstack-request-id", request.request_id))
 
@@ -214,7 +198,11 @@ class IdentityService(Service):
             record = self.store.update(kind.plural, call.params[0], changes)
             if kind.plural == "users" and isinstance(password, str):
                 self.store.set_password(record["id"], password)
-            return json_answer(200, {kind.singular: self._view(call, kind, record)})
+            view = self._view(call, kind, record)
+            if kind.plural in ("users", "projects"):
+                # An update answers with the attributes Keystone knows nothing of in a further object.
+                view["extra"] = {key: value for key, value in record.items() if key not in _KNOWN}
+            return json_answer(200, {kind.singular: view})
 
         return handle
 
@@ -346,8 +334,8 @@ class IdentityService(Service):
     # ---- application credentials
 
     def _credential_view(self, call: Call, held: ApplicationCredential) -> Body:
-        path = f"/v3/users/{held.user_id}/application_credentials/{held.record['id']}"
-        return {**held.record, "links": {"self": call.base + path}}
+        link = f"{call.base}/v3/application_credentials/{held.record['id']}"
+        return {**held.record, "links": {"self": link}}
 
     def _list_application_credentials(self, call: Call) -> Answer:
         (user_id,) = call.params
@@ -388,10 +376,9 @@ class IdentityService(Service):
             "project_id": token.project_id,
             "user_id": user_id,
             "system": None,
-            "roles": [{"id": role_id, "name": name, "domain_id": None, "description": None, "options": {}}
-                      for role_id, name in held_roles],
+            "roles": [dict(self.store.get("roles", role_id)) for role_id, _ in held_roles],
             "expires_at": body.get("expires_at"),
-            "unrestricted": bool(body.get("unrestricted", False)),
+            "unrestricted": body.get("unrestricted"),
         }  # fmt: skip
         held = ApplicationCredential(
             record=record, user_id=user_id, secret=secret, roles=held_roles, expires_at=body.get("expires_at")
@@ -463,6 +450,12 @@ class IdentityService(Service):
         project = self.store.named("projects", name, "default")
         assert project is not None, f"no project {name!r}"
         return str(project["id"])
+
+
+_KNOWN = frozenset(
+    {"id", "name", "description", "domain_id", "enabled", "parent_id", "is_domain", "tags", "options",
+     "default_project_id", "password_expires_at"}
+)  # fmt: skip
 
 
 def _is_like(value: Any, wanted: str) -> bool:

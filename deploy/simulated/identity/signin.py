@@ -126,7 +126,7 @@ class SignIn:
         secret = call.request.headers.get("x-subject-token", "")
         token = self._tokens.find(secret, self._world.now_ns())
         if token is None:
-            raise Refused(404, "Could not find token: ." if not secret else "Failed to validate token")
+            raise Refused(404, "Could not recognize Fernet token")
         if token.user_id != call.token.user_id and not call.token.is_admin:
             raise Refused(403, "You are not authorized to perform the requested action: identity:validate_token.")
         return token

@@ -308,7 +308,10 @@ class IdentityStore:
         if "name" in kind.unique:
             name = record.get("name")
             if not isinstance(name, str) or not name.strip():
-                raise Refused(400, f"Invalid input for field 'name': {name!r:.100} is not a name")
+                raise Refused(
+                    400,
+                    f"Invalid input for field/attribute {kind.singular}. Value: {{}}. 'name' is a required property",
+                )
             if len(name) > 255:
                 raise Refused(400, f"Invalid input for field 'name': '{name[:40]}…' is too long")
         if not isinstance(record.get("enabled", True), bool):
@@ -324,6 +327,13 @@ class IdentityStore:
         return kind.plural, tuple(record.get(key) for key in kind.unique)
 
     def _conflict(self, kind: Kind, record: Record) -> Refused:
+        if kind.singular == "project":
+            taken = self._names[kind.plural, (record["name"], record["domain_id"])]
+            return Refused(
+                409,
+                "Conflict occurred attempting to store project - it is not permitted to have two projects with either "
+                f"the same name or same id in the same domain: name is {record['name']}, project id {taken}.",
+            )
         where = f" at domain ID {record['domain_id']}" if record.get("domain_id") else ""
         return Refused(
             409,

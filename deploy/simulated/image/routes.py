@@ -17,33 +17,22 @@ from osbench.deploy.simulated.exchange import (
     integer_of,
     json_answer,
     json_body,
-    webob_answer,
+    webob_page,
 )
 from osbench.deploy.simulated.identity.tokens import TokenBook
 from osbench.deploy.simulated.image.store import ImageStore, Record
-from osbench.deploy.simulated.service import Call, Service
+from osbench.deploy.simulated.service import Call, Service, Stage, www_authenticate
 from osbench.deploy.simulated.world import World
 
-_TITLES = {
-    400: "Bad Request",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    409: "Conflict",
-    413: "Request Entity Too Large",
-    415: "Unsupported Media Type",
-    429: "Too Many Requests",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
-_UNAUTHORIZED = (
-    "This server could not verify that you are authorized to access the document you requested. Either you supplied the "
-    "wrong credentials (e.g., bad password), or your browser does not understand how to supply the credentials required."
-)
 _SUPPORTED = ("2.15", "2.9", "2.17", "2.7", "2.6", "2.5", "2.4", "2.3", "2.2", "2.1", "2.0")
 _CURRENT = "2.17"
 #: Glance's `limit_param_default` and `api_limit_max`.
 _PAGE, _MAX_PAGE = 25, 1000
+_UNAUTHORIZED = (
+    "This server could not verify that you are authorized to access the document you requested. Either you supplied "
+    "the wrong credentials (e.g., bad password), or your browser does not understand how to supply the credentials "
+    "required."
+)
 _MAX_DATA_BYTES = 16_000_000
 
 
@@ -86,21 +75,22 @@ class ImageService(Service):
                 stores="fs",
             )
 
-    def error_answer(self, request: Request, refused: Refused) -> Answer:
-        return webob_answer(request, refused.status, _TITLES.get(refused.status, "Error"), refused.message)
-
     def refusal(self, request: Request, refused: Refused) -> Answer:
         if refused.status != 401:
             return super().refusal(request, refused)
-        # keystonemiddleware lets anybody pass here (delay_auth_decision), and Glance itself refuses.
-        answer = webob_answer(request, 401, "Unauthorized", _UNAUTHORIZED)
-        answer.headers.append(("WWW-Authenticate", f'Keystone uri="{request.origin}/identity"'))
+        answer = webob_page(request, 401, _UNAUTHORIZED)
+        answer.headers.append(("WWW-Authenticate", www_authenticate(request)))
         return answer
 
-    def dress(self, answer: Answer, request: Request, minor: int) -> None:
-        # Neither the versions nor a 401 come from as deep as the request id.
-        if answer.status != 401 and request.path.rstrip("/").count("/") > 1:
-            answer.headers.append(("x-openstack-request-id", request.request_id))
+    def error_answer(self, request: Request, refused: Refused) -> Answer:
+        return webob_page(request, refused.status, refused.message)
+
+    def dress(self, answer: Answer, request: Request, minor: int, stage: Stage) -> None:
+        if stage in (Stage.DOCUMENT, Stage.TURNED_AWAY):
+            return
+        if not answer.body:
+            answer.headers.append(("Content-Type", "text/html; charset=UTF-8"))
+        answer.headers.append(("x-openstack-request-id", request.request_id))
 
     # ---- version documents
 
@@ -152,7 +142,8 @@ class ImageService(Service):
             201,
             _view(record),
             ("Location", f"{call.base}/v2/images/{record['id']}"),
-            ("OpenStack-image-import-methods", "glance-direct,web-download"),
+            ("OpenStack-image-import-methods", "glance-direct,web-download,copy-image"),
+            ("OpenStack-image-store-ids", "fs"),
         )
 
     def _show(self, call: Call) -> Answer:

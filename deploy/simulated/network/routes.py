@@ -11,7 +11,7 @@ from osbench.deploy.simulated.exchange import Answer, Body, Refused, Request, js
 from osbench.deploy.simulated.identity.tokens import TokenBook
 from osbench.deploy.simulated.network.store import KINDS, NetworkStore, Record
 from osbench.deploy.simulated.routing import Handler
-from osbench.deploy.simulated.service import Call, Service
+from osbench.deploy.simulated.service import Call, Service, Stage
 from osbench.deploy.simulated.world import World
 
 EXTENSIONS = (
@@ -152,7 +152,9 @@ class NetworkService(Service):
         body = {"NeutronError": {"type": kind, "message": refused.message, "detail": ""}}
         return json_answer(refused.status, body)
 
-    def dress(self, answer: Answer, request: Request, minor: int) -> None:
+    def dress(self, answer: Answer, request: Request, minor: int, stage: Stage) -> None:
+        if stage is Stage.DOCUMENT:
+            return
         if request.path.rstrip("/").count("/") > 1:
             answer.headers.append(("X-Openstack-Request-Id", request.request_id))
 
@@ -200,9 +202,7 @@ class NetworkService(Service):
         hidden = frozenset() if call.token.is_admin else _ADMIN_ONLY
         view = {key: value for key, value in record.items() if key not in hidden and not key.startswith("_")}
         if kind == "security_group":
-            view["security_group_rules"] = [
-                self._view(call, "security_group_rule", rule) for rule in self.store.rules_of(record["id"])
-            ]
+            view["security_group_rules"] = [_nested(rule) for rule in self.store.rules_of(record["id"])]
         fields = call.request.all("fields")
         return {key: value for key, value in view.items() if key in fields} if fields else view
 
@@ -248,7 +248,11 @@ class NetworkService(Service):
             record: Record = create(project_id, body)
         except (TypeError, ValueError, KeyError) as error:
             raise Refused(400, f"Invalid input for operation: {error}.", kind="InvalidInput") from error
-        return self._view(call, kind, record)
+        view = self._view(call, kind, record)
+        if kind == "network":
+            # Shown by the create of any network, afterwards of external ones only.
+            view["is_default"] = False
+        return view
 
     def _shower(self, kind: str) -> Handler:
         def handle(call: Call) -> Answer:
@@ -307,13 +311,11 @@ class NetworkService(Service):
                 200,
                 {
                     "id": router["id"],
-                    "tenant_id": router["project_id"],
                     "port_id": port["id"],
                     "network_id": port["network_id"],
                     "subnet_id": subnets[0] if subnets else None,
                     "subnet_ids": subnets,
                     "project_id": router["project_id"],
-                    "tags": [],
                 },
             )
 
@@ -362,6 +364,15 @@ class NetworkService(Service):
     def _reset_quota(self, call: Call) -> Answer:
         self.store.quotas.pop(call.params[0], None)
         return Answer(status=204)
+
+
+def _nested(rule: Record) -> Body:
+    """A rule inside of its group, which Neutron shows as it lies in the database."""
+    number = int(rule["id"][:8], 16)
+    is_default = None if rule["belongs_to_default_sg"] else False
+    description = rule["description"] or None
+    return {**rule, "standard_attr_id": number, "belongs_to_default_sg": is_default, "description": description,
+            "tags": []}  # fmt: skip
 
 
 def _extension_view(alias: str, name: str) -> Body:

@@ -115,7 +115,9 @@ class NetworkStore:
         if 0 <= limit <= self.used(project_id, kind):
             raise Refused(409, f"Quota exceeded for resources: ['{kind}'].", kind="OverQuota")
         now = self.world.stamp()
-        record.update(tags=[], created_at=now, updated_at=now, revision_number=1)
+        record.update(created_at=now, updated_at=now, revision_number=0 if kind == "security_group_rule" else 1)
+        if kind != "security_group_rule":
+            record["tags"] = []
         self.records[kind][record["id"]] = record
         self._counts[project_id, kind] += 1
         return record
@@ -167,9 +169,10 @@ class NetworkStore:
             "provider:physical_network": body.get("provider:physical_network"),
             "provider:segmentation_id": body.get("provider:segmentation_id"),
         }
+        self._add("network", record)
         if is_external:
             record["is_default"] = False
-        return self._add("network", record)
+        return record
 
     def delete_network(self, network_id: str) -> None:
         """Remove a network and its subnets.
@@ -180,8 +183,8 @@ class NetworkStore:
         if self._ports_of_network.get(network_id):
             raise Refused(
                 409,
-                f"Unable to complete operation on network {network_id}. "
-                "There are one or more ports still in use on the network.",
+                f"Unable to complete operation on network {network_id}. There are one or more ports still in use on "
+                f"the network, id for these ports is: {', '.join(self._ports_of_network[network_id])}.",
                 kind="NetworkInUse",
             )
         record = self._drop("network", network_id)
@@ -431,7 +434,6 @@ class NetworkStore:
             "admin_state_up": bool(body.get("admin_state_up", True)),
             "status": "ACTIVE",
             "external_gateway_info": None,
-            "external_gateways": [],
             "availability_zones": [],
             "availability_zone_hints": list(body.get("availability_zone_hints", ())),
             "routes": [],
@@ -448,7 +450,7 @@ class NetworkStore:
         for port in self.ports_of(router["id"]):
             if port["device_owner"] == "network:router_gateway":
                 self.delete_port(port["id"])
-        router["external_gateway_info"], router["external_gateways"] = None, []
+        router["external_gateway_info"] = None
         if wanted:
             network_id = str(wanted.get("network_id"))
             port = self.create_port(
@@ -465,7 +467,6 @@ class NetworkStore:
                 "external_fixed_ips": port["fixed_ips"],
                 "enable_snat": bool(wanted.get("enable_snat", True)),
             }
-            router["external_gateways"] = [router["external_gateway_info"]]
 
     def delete_router(self, router_id: str) -> None:
         """Remove a router.
@@ -475,7 +476,8 @@ class NetworkStore:
         """
         ports = self.ports_of(router_id)
         if any(port["device_owner"] == "network:router_interface" for port in ports):
-            raise Refused(409, f"Router {router_id} still has ports", kind="RouterInUse")
+            ids = ", ".join(port["id"] for port in ports if port["device_owner"] == "network:router_interface")
+            raise Refused(409, f"Router {router_id} has ports still attached: {ids}", kind="RouterInUse")
         for port in ports:
             self.delete_port(port["id"])
         self._drop("router", router_id)
@@ -574,7 +576,7 @@ def _cidr(text: Any, version: Any) -> Cidr:
     if cidr is None or cidr.version != version:
         raise Refused(
             400,
-            f"Invalid input for operation: Requested subnet with cidr: {text} is no IPv{version} network.",
+            f"Invalid input for operation: {text} is not in a CIDR format.",
             kind="InvalidInput",
         )
     return cidr
