@@ -1,11 +1,13 @@
 """A cloud outside the load: one identity's calls for contexts, clean-up and checks, JSON in and out.
 
-Rules: nothing here is recorded or timed. Every call has a deadline. `open_cloud` tells apart, within ten seconds, a cloud
-that is not there, one that refuses the sign-in, and one whose catalogue does not fit; after it only `CallFailed` is met.
+Rules: nothing here is recorded or timed, so a call that fails in a passing way is made again. Every call has a deadline.
+`open_cloud` tells apart, within ten seconds, a cloud that is not there, one that refuses the sign-in, and one whose
+catalogue does not fit; after it only `CallFailed` is met.
 """
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from random import SystemRandom
@@ -17,7 +19,7 @@ import orjson
 from osbench.common.clock import SystemClock
 from osbench.common.cloud.account import Account
 from osbench.common.cloud.catalogue import official_type
-from osbench.common.cloud.contract import CallFailed, Transport, TransportOptions
+from osbench.common.cloud.contract import CallFailed, Exchange, Transport, TransportOptions
 from osbench.common.cloud.credentials import CloudCredentials, SignInMethod, as_user
 from osbench.common.cloud.curl import CurlTransport
 from osbench.common.cloud.identity import Token
@@ -30,12 +32,42 @@ from osbench.common.job import CloudAccess, Endpoints, UserAccess
 
 #: Deadlines of the first sign-in and of every later call, milliseconds.
 SIGN_IN_MS = 9_000
-CALL_MS = 60_000
+CALL_MS = 30_000
 
+#: Answers after which the same may go well a moment later, and failures without an answer of that kind.
+TRANSIENT_STATUSES = frozenset({429, 500, 502, 503, 504})
+TRANSIENT_FAILURES = frozenset({"refused", "connect_timeout", "timeout", "reset", "cut"})
+#: Pauses before the further tries of a call, seconds, and the methods that may be tried again (RFC 9110, 9.2.2).
+PAUSES_S = (0.25, 0.5, 1.0, 2.0)
+REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 #: Any success is what was asked for.
 SUCCESS = frozenset(range(200, 300))
 
 Query = Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+def is_transient(failed: CallFailed) -> bool:
+    """Whether the same call may go well a moment later."""
+    return failed.status in TRANSIENT_STATUSES or (failed.status == 0 and failed.kind in TRANSIENT_FAILURES)
+
+
+class PatientSession(Session):
+    """A session for work outside the load: what may be repeated is, a few times, when it fails in a passing way.
+
+    The load itself never repeats anything unasked; there a failure is what is to be known.
+    """
+
+    __slots__ = ()
+
+    async def call(self, route: Route, path: str, body: bytes | None = None, **options: Any) -> Exchange:
+        for pause_s in PAUSES_S:
+            try:
+                return await super().call(route, path, body, **options)
+            except CallFailed as failed:
+                if route.method not in REPEATABLE or not is_transient(failed):
+                    raise
+            await asyncio.sleep(pause_s)
+        return await super().call(route, path, body, **options)
 
 
 class CloudView:
@@ -53,7 +85,7 @@ class CloudView:
         self._transport = transport
         self._ids = RequestIds(str(uuid.uuid4()))
         # One sink for all calls: its count makes every request id another one.
-        self._session = Session(account, transport, DiscardedCalls(), self._ids, total_timeout_ms=CALL_MS)
+        self._session = PatientSession(account, transport, DiscardedCalls(), self._ids, total_timeout_ms=CALL_MS)
 
     @property
     def session(self) -> Session:
@@ -112,7 +144,7 @@ class CloudView:
         Raises:
             CallFailed: Keystone gave no token. CloudError: its catalogue does not fit.
         """
-        return await _signed_in(credentials, self._transport, CALL_MS)
+        return await _signed_in(credentials, self._transport, CALL_MS, PAUSES_S)
 
     async def sign_in_member(self, user_id: str, password: str, project_id: str) -> UserAccess:
         """Sign a user of a project in, for workers to act as.
@@ -162,12 +194,12 @@ async def open_cloud(credentials: CloudCredentials) -> AsyncIterator[CloudView]:
 async def sign_in_over(transport: Transport, credentials: CloudCredentials) -> CloudView:
     """Sign in to a cloud over a transport of the caller's; raises as `open_cloud`."""
     try:
-        cloud = await _signed_in(credentials, transport, SIGN_IN_MS)
+        cloud = await _signed_in(credentials, transport, SIGN_IN_MS, PAUSES_S[:2])
     except CallFailed as failed:
         raise sign_in_error(credentials, failed) from failed
     chosen = await negotiate(cloud.session, credentials.microversions)
     if chosen != credentials.microversions:
-        cloud = await _signed_in(replace(credentials, microversions=chosen), transport, CALL_MS)
+        cloud = await _signed_in(replace(credentials, microversions=chosen), transport, CALL_MS, PAUSES_S)
     return cloud
 
 
@@ -193,11 +225,13 @@ def sign_in_error(credentials: CloudCredentials, failed: CallFailed) -> CloudErr
     return CloudError(f"the cloud at {url} could not sign {who!r} in: {failed.kind}: {failed.message}")
 
 
-async def _signed_in(credentials: CloudCredentials, transport: Transport, timeout_ms: int) -> CloudView:
+async def _signed_in(
+    credentials: CloudCredentials, transport: Transport, timeout_ms: int, pauses_s: Sequence[float]
+) -> CloudView:
     account = Account(credentials, SystemClock(), SystemRandom())
     ids = RequestIds(str(uuid.uuid4()))
     session = Session(account, transport, DiscardedCalls(), ids, total_timeout_ms=timeout_ms)
-    token = await session.sign_in()
+    token = await _token(session, pauses_s)
     account.adopt(token)
     access = UserAccess(
         auth_url=credentials.auth_url,
@@ -213,3 +247,15 @@ async def _signed_in(credentials: CloudCredentials, transport: Transport, timeou
         endpoints=Endpoints(urls=account.urls, microversions=dict(account.microversions)),
     )
     return CloudView(account, access, token, transport)
+
+
+async def _token(session: Session, pauses_s: Sequence[float]) -> Token:
+    """Sign in; again after each pause if Keystone answers that it cannot now. One that is not there is not waited for."""
+    for pause_s in pauses_s:
+        try:
+            return await session.sign_in()
+        except CallFailed as failed:
+            if failed.kind not in ("reset", "cut") and failed.status not in TRANSIENT_STATUSES:
+                raise
+        await asyncio.sleep(pause_s)
+    return await session.sign_in()

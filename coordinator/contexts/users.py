@@ -7,12 +7,14 @@ some 10 MB for each at once and cannot be stopped; and nothing of Keystone that 
 Each password is random, is kept by nobody but the run, and dies with its user.
 """
 
+import asyncio
 import secrets
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import msgspec
 
+from osbench.common.cloud.administration import PAUSES_S, is_transient
 from osbench.common.cloud.contract import CallFailed
 from osbench.common.cloud.credentials import CloudCredentials
 from osbench.common.error import CloudError, InputError
@@ -160,26 +162,52 @@ class UsersContext:
         return project_domain, user_domain, folded[self.config.role.lower()]
 
     async def _make_project(self, stage: Stage, name: str, domain: str) -> str:
-        body = {"project": {"name": name, "domain_id": domain, "enabled": True, "description": ""}}
-        answer = await stage.cloud.call("POST", "identity", "/projects", body=body)
-        identity: str = answer["project"]["id"]
+        body = {"name": name, "domain_id": domain, "enabled": True, "description": ""}
+        identity, _ = await _made(stage, "project", body)
         stage.reporter.made(CloudResource(kind="project", name=name, cloud_id=identity))
         return identity
 
     async def _make_user(self, stage: Stage, name: str, project: str, domain: str, role: str) -> UserAccess:
         password = self.config.user_password or secrets.token_urlsafe(24)
-        user = {
+        body = {
             "name": name,
             "password": password,
             "domain_id": domain,
             "default_project_id": project,
             "enabled": True,
         }
-        answer = await stage.cloud.call("POST", "identity", "/users", body={"user": user})
-        identity: str = answer["user"]["id"]
+        identity, was_there = await _made(stage, "user", body)
         stage.reporter.made(CloudResource(kind="user", name=name, cloud_id=identity, project=project))
+        if was_there:
+            changes = {"user": {"password": password, "default_project_id": project}}
+            await stage.cloud.call("PATCH", "identity", f"/users/{identity}", body=changes)
         await stage.cloud.call("PUT", "identity", f"/projects/{project}/users/{identity}/roles/{role}")
         return await stage.cloud.sign_in_member(identity, password, project)
+
+
+async def _made(stage: Stage, kind: str, body: Mapping[str, Any]) -> tuple[str, bool]:
+    """The id of a new project or user, and whether it was there already.
+
+    A create whose answer was lost may have been done, and a coordinator that died may have done it: since names are ours
+    alone, what has the name is what was asked for.
+    """
+    query = {"name": body["name"], "domain_id": body["domain_id"]}
+    failure: CallFailed | None = None
+    for pause_s in (*PAUSES_S, 0.0):
+        try:
+            answer = await stage.cloud.call("POST", "identity", f"/{kind}s", body={kind: body})
+            identity: str = answer[kind]["id"]
+            return identity, False
+        except CallFailed as failed:
+            if failed.status != 409 and not is_transient(failed):
+                raise
+            failure = failed
+        for found in (await stage.cloud.call("GET", "identity", f"/{kind}s", query=query))[f"{kind}s"]:
+            if found["name"] == body["name"]:
+                return str(found["id"]), True
+        await asyncio.sleep(pause_s)
+    assert failure is not None
+    raise failure
 
 
 async def _domain(stage: Stage, reference: str) -> str:
