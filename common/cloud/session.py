@@ -30,6 +30,7 @@ from osbench.common.record import CALL_NEW_CONNECTION, CALL_RENEWAL, CallSink
 _OK = Outcome.OK
 _FIRST, _SECOND = 1, 2
 _UNAUTHORIZED = 401
+_NO_PHASES = (0, 0, 0, 0, 0)
 
 Decoded = TypeVar("Decoded")
 
@@ -137,7 +138,7 @@ class Session:
         if expected is None:
             expected = route.expected
         token = account.token
-        exchange = await self._attempt(route, path, body, more_headers)
+        exchange = await self._attempt(route, path, body, more_headers, _FIRST, flags)
         status = exchange.status
         if exchange.failure is None:
             if status in expected:
@@ -146,7 +147,7 @@ class Session:
             if status == _UNAUTHORIZED and account.credentials.can_renew:
                 self._fail(route, exchange, _FIRST, flags)
                 await account.renew(token, self._renew)
-                exchange = await self._attempt(route, path, body, more_headers)
+                exchange = await self._attempt(route, path, body, more_headers, _SECOND, flags)
                 return self._judge(route, exchange, expected, _SECOND, flags)
         raise self._fail(route, exchange, _FIRST, flags)
 
@@ -163,9 +164,8 @@ class Session:
         """
         account = self.account
         headers = ("Accept: application/json", f"User-Agent: {USER_AGENT}", "Content-Type: application/json")
-        exchange = await self._send(
-            SIGN_IN, (auth_url or account.auth_url) + "/auth/tokens", headers, account.body if body is None else body
-        )
+        url = (auth_url or account.auth_url) + "/auth/tokens"
+        exchange = await self._send(SIGN_IN, url, headers, account.body if body is None else body, _FIRST, flags)
         self._judge(SIGN_IN, exchange, SIGN_IN.expected, _FIRST, flags)
         return token_of(exchange)
 
@@ -176,7 +176,7 @@ class Session:
             CallFailed: an answer of another status, or none.
         """
         headers = ("Accept: application/json", f"User-Agent: {USER_AGENT}")
-        return self._judge(route, await self._send(route, url, headers, None), expected, _FIRST, 0)
+        return self._judge(route, await self._send(route, url, headers, None, _FIRST, 0), expected, _FIRST, 0)
 
     async def ensure_token(self) -> None:
         """Sign in unless there is a token.
@@ -204,24 +204,36 @@ class Session:
         return await self.sign_in(flags=CALL_RENEWAL)
 
     def _attempt(
-        self, route: Route, path: str, body: bytes | None, more_headers: tuple[str, ...]
+        self, route: Route, path: str, body: bytes | None, more_headers: tuple[str, ...], attempt: int, flags: int
     ) -> Awaitable[Exchange]:
         access = self.account.access(route.service)
         headers = access.headers if body is None else access.json_headers
-        return self._send(route, access.url + path, headers + more_headers if more_headers else headers, body)
+        if more_headers:
+            headers += more_headers
+        return self._send(route, access.url + path, headers, body, attempt, flags)
 
-    def _send(self, route: Route, url: str, headers: tuple[str, ...], body: bytes | None) -> Awaitable[Exchange]:
-        request_id = self._ids.of(self._iteration, self.sink.next_call())
-        return self._transport.exchange(
-            Request(
-                route.method,
-                url,
-                [*headers, "X-OpenStack-Request-ID: " + request_id],
-                body,
-                CONNECT_TIMEOUT_MS,
-                self._timeout_ms,
-            )
+    async def _send(
+        self, route: Route, url: str, headers: tuple[str, ...], body: bytes | None, attempt: int, flags: int
+    ) -> Exchange:
+        sink = self.sink
+        request_id = self._ids.of(self._iteration, sink.next_call())
+        request = Request(
+            route.method,
+            url,
+            [*headers, "X-OpenStack-Request-ID: " + request_id],
+            body,
+            CONNECT_TIMEOUT_MS,
+            self._timeout_ms,
         )
+        started_ns = self.now_ns()
+        try:
+            return await self._transport.exchange(request)
+        except asyncio.CancelledError:
+            # It went out, and nobody will know what became of it: that belongs in the record, too.
+            error = sink.error_id("cancelled", f"{route.name}: given up before its answer came")
+            name, ended_ns = sink.name_id(route.name), self.now_ns()
+            sink.add_call(name, started_ns, ended_ns, Outcome.UNKNOWN, 0, error, attempt, flags, _NO_PHASES, 0, 0, None)
+            raise
 
     def _judge(self, route: Route, exchange: Exchange, expected: frozenset[int], attempt: int, flags: int) -> Exchange:
         if exchange.failure is None and exchange.status in expected:

@@ -204,6 +204,31 @@ def test_a_lost_answer_leaves_only_creates_unknown(
     assert len(stand.transport.requests) == 1
 
 
+def test_a_call_given_up_in_flight_is_recorded_as_unknown() -> None:
+    """An iteration that is timed out or aborted may leave a server behind: the record must show the create."""
+    stand = Stand()
+
+    async def never(request: Request) -> Exchange:
+        future: asyncio.Future[Exchange] = asyncio.get_running_loop().create_future()
+        return await future
+
+    stand.transport.exchange = never  # type: ignore[method-assign]
+
+    async def scenario() -> None:
+        create = asyncio.ensure_future(stand.nova.create_server("n", "f"))
+        await asyncio.sleep(0)
+        stand.clock.advance(NS_PER_S)
+        create.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await create
+
+    asyncio.run(scenario())
+
+    assert stand.sink.lines() == [("nova POST /servers", "UNKNOWN", 0, 1, 0)]
+    assert stand.sink.calls[0].error == "cancelled|nova POST /servers: given up before its answer came"
+    assert stand.sink.calls[0].duration_ns == NS_PER_S
+
+
 def test_a_401_is_tried_again_once_after_a_fresh_sign_in_and_all_three_are_recorded() -> None:
     stand = Stand()
     stand.transport.on("GET", "/v2.1/servers/1", answer(401), answer(200, SERVER))
