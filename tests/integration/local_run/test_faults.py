@@ -137,9 +137,11 @@ def test_a_frozen_worker_turns_the_verdict_naming_agent_and_second(osbench: Osbe
 
 def test_a_hog_of_all_cores_turns_the_verdict_naming_agent_and_second(osbench: Osbench, tmp_path: Path) -> None:
     """Done when: a CPU hog."""
-    run = osbench.start("task", "start", str(task_file(tmp_path, times=300_000)), "--workers", "1", "--require-valid")
+    run = osbench.start(
+        "task", "start", str(task_file(tmp_path, times=100_000, concurrency=32)), "--workers", "1", "--require-valid"
+    )
     wait_for("records in the store", lambda: osbench.stored_count() > 1_000)
-    program = "import time\nend = time.monotonic() + 15\nwhile time.monotonic() < end: pass"
+    program = "import time\nend = time.monotonic() + 10\nwhile time.monotonic() < end: pass"
     # Sessions of their own: the kernel shares cores among sessions first (sched_autogroup), and so shields an agent
     # from any number of hogs within one.
     hogs = [
