@@ -157,3 +157,28 @@ def test_on_the_real_cloud_a_server_is_booted_and_deleted(real_cloud: Target) ->
 @pytest.mark.realcloud
 def test_on_the_real_cloud_lists_and_sign_ins_are_one_call_each(real_cloud: Target) -> None:
     check_list_and_authenticate(real_cloud)
+
+
+def test_a_server_stuck_in_build_is_removed_when_the_iteration_was_given_up(simulate: Simulate) -> None:
+    target = simulate(stuck={"server_build": 1.0})
+    before = target.holds()
+
+    async def load(trip: Trip) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await trip.go("NovaServers.boot_and_delete_server", **trip.done.arguments)
+
+    _, cleaned = travel(target, "NovaServers.boot_and_delete_server", load, arguments=IMAGE_AND_FLAVOR)
+
+    assert (cleaned.removed["server"], cleaned.leftovers) == (1, ())
+    assert target.holds() == before
+
+
+def test_an_exhausted_quota_fails_the_iteration_in_the_clouds_own_words(simulate: Simulate) -> None:
+    target = simulate(quotas={"compute": {"instances": 0}})
+
+    async def load(trip: Trip) -> None:
+        with pytest.raises(CallFailed, match="nova POST /servers: http_403: Quota exceeded for instances"):
+            await trip.go("NovaServers.boot_and_delete_server", **trip.done.arguments)
+
+    travel(target, "NovaServers.boot_and_delete_server", load, arguments=IMAGE_AND_FLAVOR)

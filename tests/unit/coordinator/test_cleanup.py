@@ -1,7 +1,9 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from osbench.common.error import InputError
-from osbench.common.naming import context_name, scenario_name
+from osbench.common.naming import context_name, scenario_name, task_mark
 from osbench.coordinator.cleanup import Scope, split_reachable
 from osbench.coordinator.contexts.messages import CloudResource, Leftover
 
@@ -80,3 +82,16 @@ def test_servers_are_not_held_up_by_servers() -> None:
     server = CloudResource(kind="server", name="x", cloud_id="s2", project="p1")
 
     assert split_reachable("server", [server], [STUCK]) == ([server], [])
+
+
+IDS = st.uuids().map(str)
+
+
+@given(task=IDS, run=IDS, other=IDS, iteration=st.integers(0, 10**12), ordinal=st.integers(0, 1000))
+def test_every_name_is_in_its_own_scopes_and_in_no_other_tasks(
+    task: str, run: str, other: str, iteration: int, ordinal: int
+) -> None:
+    name = scenario_name(task, run, iteration, ordinal)
+
+    assert all(scope.has(name) for scope in (Scope(), Scope(task=task), Scope(task=task, run=run)))
+    assert Scope(task=other).has(name) == (task_mark(task) == task_mark(other))
