@@ -400,13 +400,13 @@ class AgentState:
             self._kill(run.seats.values(), run, now_ns, "the run is deleted")
             if all(seat.has_exited for seat in run.seats.values()):
                 self._delete(run.run)
-            return
-        if run.phase is not AgentPhase.FAILED:
+                return
+        elif run.phase is not AgentPhase.FAILED:
             for seat in run.alive:
                 self._order(run, seat)
-            phase = self._phase_of(run, now_ns)
-            if phase is not run.phase:
-                self._enter(run, phase)
+        phase = self._phase_of(run, now_ns)
+        if phase is not run.phase:
+            self._enter(run, phase)
         if run.orders is not None and not run.has_started_all:
             run.has_started_all = all(seat.has_started_all(run.shares_of(seat.number)) for seat in run.alive)
             self._changed |= run.has_started_all
@@ -433,6 +433,8 @@ class AgentState:
 
     @staticmethod
     def _phase_of(run: AgentRun, now_ns: int) -> AgentPhase:
+        if run.phase is AgentPhase.FAILED:
+            return run.phase
         if run.goal == "prepare":
             ready = run.alive and all(seat.report.state == "ready" for seat in run.alive)
             return AgentPhase.READY if ready else AgentPhase.PREPARING

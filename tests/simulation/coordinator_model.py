@@ -103,8 +103,8 @@ class CoordinatorModel:
                 if life >= 0:
                     self.roster.handle(AgentRemembered(now_ns=now_ns, agent=agent, life=life))
             self._tell_stored()
-        for agent in self.agents.values():
-            self.world.after(self.world.between_ms(1, 50), agent.reconnect)
+        for host in self.agents.values():
+            self.world.after(self.world.between_ms(1, 50), host.reconnect)
         self._tick(self.process)
         self._commit(self.process)
 
