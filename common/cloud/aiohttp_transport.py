@@ -1,4 +1,4 @@
-"""The second adapter of the transport port, on aiohttp: three times libcurl's CPU a call, and a check on what the port promises.
+"""The second adapter of the transport port, on aiohttp: a check on what the port promises, at three times libcurl's CPU.
 
 Rules: it is for comparison and for platforms without libcurl. aiohttp sends an idempotent request again by itself when a
 kept-alive connection turns out dead (its `ClientSession._request`): the second time a connection is taken for one request
