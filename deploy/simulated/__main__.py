@@ -19,7 +19,7 @@ import uvloop
 from osbench.common.clock import SystemClock
 from osbench.common.error import InputError, OsbenchError
 from osbench.deploy.simulated.cloud import Cloud
-from osbench.deploy.simulated.config import CloudSpec, make_spec, read_spec
+from osbench.deploy.simulated.config import SimulationSpec, make_spec, read_spec
 from osbench.deploy.simulated.server import AccessLog, Serving
 
 PARENT_CHECK_S = 0.5
@@ -50,7 +50,7 @@ def address_of(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def write_ready(path: Path, spec: CloudSpec, address: tuple[str, int]) -> None:
+def write_ready(path: Path, spec: SimulationSpec, address: tuple[str, int]) -> None:
     """Write the ready file: address, sign-in URL and process id; readable by its owner only."""
     origin = f"http://{address[0]}:{address[1]}"
     document = {
@@ -68,7 +68,7 @@ def write_ready(path: Path, spec: CloudSpec, address: tuple[str, int]) -> None:
     half.replace(path)
 
 
-async def serve(options: argparse.Namespace, spec: CloudSpec) -> None:
+async def serve(options: argparse.Namespace, spec: SimulationSpec) -> None:
     """Serve until told to end."""
     loop = asyncio.get_running_loop()
     done = asyncio.Event()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from osbench.common.clock import Clock
 from osbench.deploy.simulated.block_storage.routes import BlockStorageService
 from osbench.deploy.simulated.compute.routes import ComputeService
-from osbench.deploy.simulated.config import CloudSpec
+from osbench.deploy.simulated.config import SimulationSpec
 from osbench.deploy.simulated.exchange import Answer, Refused, Request, json_answer
 from osbench.deploy.simulated.faults import ExpireToken, Fault, FaultBook, Status
 from osbench.deploy.simulated.identity.routes import IdentityService
@@ -30,7 +30,7 @@ class Cloud:
         entropy: gives n unguessable bytes, for tokens and secrets.
     """
 
-    def __init__(self, spec: CloudSpec, clock: Clock, entropy: Callable[[int], bytes]) -> None:
+    def __init__(self, spec: SimulationSpec, clock: Clock, entropy: Callable[[int], bytes]) -> None:
         self.world = World(spec, clock, entropy)
         self.tokens = TokenBook(lifetime_s=spec.token_lifetime_s, entropy=entropy)
         self.identity = IdentityService(self.world, self.tokens)

@@ -1,4 +1,4 @@
-"""What a simulated cloud is made of: a YAML or JSON file, validated into a CloudSpec.
+"""What a simulated cloud is made of: a YAML or JSON file, validated into a SimulationSpec.
 
 Rules: every key has a default, so that an empty file is a good one; an unknown key, a wrong type or a number out of
 bounds is refused with its place, the bound and the cure, before anything listens.
@@ -95,7 +95,8 @@ DEFAULT_DELAYS: dict[str, Delay] = {
     "snapshot_delete": Constant(seconds=0.1),
     "backup_create": Constant(seconds=0.1),
     "backup_delete": Constant(seconds=0.1),
-    "image_upload": Constant(seconds=0.1),
+    # Glance answers an upload only when the data are stored.
+    "image_upload": Constant(seconds=0.0),
 }
 
 
@@ -193,7 +194,7 @@ class QuotaSpec(_Part, frozen=True, kw_only=True):
     network: NetworkQuota = NetworkQuota()
 
 
-class CloudSpec(_Part, frozen=True, kw_only=True):
+class SimulationSpec(_Part, frozen=True, kw_only=True):
     """All that a simulated cloud is made of; the module's docstring shows each key."""
 
     seed: int = 1
@@ -222,7 +223,7 @@ class CloudSpec(_Part, frozen=True, kw_only=True):
     faults: tuple[FaultRule, ...] = ()
 
 
-def read_spec(path: Path) -> CloudSpec:
+def read_spec(path: Path) -> SimulationSpec:
     """The cloud a YAML or JSON file describes.
 
     Raises:
@@ -244,14 +245,14 @@ def read_spec(path: Path) -> CloudSpec:
         raise InputError(f"{path}: {error}") from error
 
 
-def make_spec(document: Any) -> CloudSpec:
+def make_spec(document: Any) -> SimulationSpec:
     """The cloud a plain document describes, defaults filled in.
 
     Raises:
         InputError: it does not fit.
     """
     try:
-        spec = msgspec.convert(document, CloudSpec)
+        spec = msgspec.convert(document, SimulationSpec)
     except msgspec.ValidationError as error:
         raise InputError(_explained(str(error))) from error
     _check(spec)
@@ -272,7 +273,7 @@ def make_faults(document: Any) -> tuple[FaultRule, ...]:
     return rules
 
 
-def _check(spec: CloudSpec) -> None:
+def _check(spec: SimulationSpec) -> None:
     for operation, delay in spec.delays.items():
         _check_operation("delays", operation)
         if problem := delay_problem(delay):
@@ -319,7 +320,7 @@ def _explained(message: str) -> str:
 
 def _parts() -> tuple[type[msgspec.Struct], ...]:
     return (
-        CloudSpec,
+        SimulationSpec,
         AdminSpec,
         UserSpec,
         FlavorSpec,

@@ -1,138 +1,248 @@
-"""Engine `simulated`: a simulated cloud as a process of its own on this machine, until the deployment is destroyed.
+"""Engine `simulated`: a simulated cloud on this machine, in a process of its own that outlives the command.
 
-    type: simulated
-    listen: 127.0.0.1:0          optional; port 0 takes any free one
-    …                            all keys of deploy/simulated/config
+    type: simulated                 optional
+    listen: 127.0.0.1:0             loopback only; port 0 takes any free one
+    lifetime_s: 604800              it ends by itself after this many seconds
+    access_log: false               one line a request into the deployment's folder
+    …                               every other key is the cloud's own, see config.py
 
-Rules: the process is a session of its own and is known by its id and its start time together, so that a recycled id is
-never taken for it. Its configuration, which holds passwords, is a file only its owner may read; nothing of it is on the
-command line.
+Rules: the process is known by its id and its start time together, so that a later process with the same id is never
+ended in its place; the record is written before anything is waited for. All files are 0600: the configuration holds
+passwords, which are never in argv.
 """
 
+import ipaddress
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 
 from osbench.common.cloud.credentials import CloudCredentials, CloudSpec
-from osbench.common.error import CloudError
-from osbench.deploy.simulated import config
-from osbench.deploy.simulated.config import make_spec
+from osbench.common.error import CloudError, InputError
+from osbench.deploy.simulated.config import SimulationSpec, make_spec
 
 NAME = "simulated"
-LISTEN = "127.0.0.1:0"
+START_S = 30.0
+STOP_S = 10.0
+_POLL_S = 0.02
+MAX_LIFETIME_S = 30 * 86_400.0
+#: How far two readings of one process's start time may lie apart, s (the kernel keeps them in ticks of 10 ms).
+_SAME_START_S = 0.05
 
-#: How long the process may take to listen, and to end.
-READY_S = 20.0
-LEAVE_S = 5.0
-LOOK_S = 0.02
+CONFIG, PROCESS, READY, LOG, ACCESS_LOG = "cloud.json", "process.json", "ready.json", "cloud.log", "access.log"
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What of the spec is about the process, not the cloud."""
+
+    listen: str = "127.0.0.1:0"
+    lifetime_s: float = 604_800.0
+    access_log: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedProcess:
+    """A process as it is known for sure.
+
+    Attributes:
+        started_s: its start time, seconds since the Unix epoch, as the kernel tells it.
+    """
+
+    pid: int
+    started_s: float
+
+    def alive(self) -> psutil.Process | None:
+        """The process, when it still runs and is the same."""
+        try:
+            process = psutil.Process(self.pid)
+            if abs(process.create_time() - self.started_s) > _SAME_START_S:
+                return None
+            return None if process.status() == psutil.STATUS_ZOMBIE else process
+        except psutil.NoSuchProcess:
+            return None
 
 
 class SimulatedEngine:
-    """Starts and ends simulated clouds."""
+    """Starts a simulated cloud, detached, and ends it."""
 
     def deploy(self, spec: Mapping[str, Any], folder: Path) -> CloudSpec:
-        """Start the cloud and wait until it listens.
-
-        Args:
-            spec: as above. folder: keeps configuration, process file and log.
-
-        Returns:
-            Its administrator, and its other users.
+        """Start the cloud and wait until it answers.
 
         Raises:
-            InputError: the spec does not fit. CloudError: the process does not come up.
+            InputError: the spec does not fit, or the folder has a running cloud; nothing was started.
+            CloudError: it ended or did not answer within 30 s; it was ended.
         """
-        listen = str(spec.get("listen", LISTEN))
-        settings = {key: value for key, value in spec.items() if key not in ("type", "listen")}
-        checked = make_spec(settings)
-        self.destroy(spec, folder)
-        _write_private(folder / "cloud.json", json.dumps(settings))
-        process = _start(folder, listen)
-        ready = _wait_until_ready(folder, process)
-        return _cloud_of(checked, ready["auth_url"])
+        place, cloud = read(spec)
+        if self.is_running(folder):
+            raise InputError(f"{folder}: a simulated cloud runs there already; destroy it first")
+        _forget(folder)
+        _write_private(folder / CONFIG, msgspec.json.encode(cloud))
+        started = _start(place, folder)
+        try:
+            ready = _wait_ready(started, folder)
+        except BaseException:
+            # A failed or interrupted deploy leaves nothing behind but its log.
+            _end(started)
+            _forget(folder, but=LOG)
+            raise
+        return CloudSpec(
+            admin=CloudCredentials(
+                auth_url=ready["auth_url"],
+                username=cloud.admin.name,
+                password=cloud.admin.password,
+                user_domain_name="Default",
+                project_name=cloud.admin.project,
+                project_domain_name="Default",
+                region=cloud.region,
+            )
+        )
 
     def destroy(self, spec: Mapping[str, Any], folder: Path) -> None:
-        """End the process, if it still is there; the folder is empty of ours after."""
-        process = _process(folder)
-        if process is not None:
-            process.terminate()
-            try:
-                process.wait(LEAVE_S)
-            except psutil.TimeoutExpired:
-                process.kill()
-                process.wait(LEAVE_S)
-        for name in ("process.json", "ready.json", "cloud.json"):
+        """End exactly the process that was started, and remove its files; either may be gone.
+
+        Raises:
+            CloudError: it could not be ended.
+        """
+        started = _recorded(folder)
+        if started is not None:
+            _end(started)
+        elif (folder / CONFIG).exists():
+            # Killed between the start and its record: the process is told by its very configuration file.
+            for orphan in _started_with(folder / CONFIG):
+                _end(orphan)
+        _forget(folder)
+
+    def is_running(self, folder: Path) -> bool:
+        """Whether the cloud of this folder runs."""
+        started = _recorded(folder)
+        return started is not None and started.alive() is not None
+
+
+def read(spec: Mapping[str, Any]) -> tuple[Place, SimulationSpec]:
+    """The two halves of a deployment's spec.
+
+    Raises:
+        InputError: it does not fit.
+    """
+    mine = {name: spec[name] for name in Place.__struct_fields__ if name in spec}
+    rest = {name: value for name, value in spec.items() if name not in mine and name != "type"}
+    try:
+        place = msgspec.convert(mine, Place)
+    except msgspec.ValidationError as error:
+        raise InputError(f"deployment spec: {error}") from error
+    host, _, port = place.listen.rpartition(":")
+    try:
+        is_loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback or not port.isdigit():
+        raise InputError(f"deployment spec: listen is {place.listen!r}: a loopback ADDRESS:PORT, e.g. 127.0.0.1:0")
+    if not 0 < place.lifetime_s <= MAX_LIFETIME_S:
+        raise InputError(f"deployment spec: lifetime_s is {place.lifetime_s}: above 0 and at most {MAX_LIFETIME_S:.0f}")
+    try:
+        return place, make_spec(rest)
+    except InputError as error:
+        raise InputError(f"deployment spec: {error}") from error
+
+
+def _start(place: Place, folder: Path) -> StartedProcess:
+    arguments = [sys.executable, "-m", "osbench.deploy.simulated", "--listen", place.listen]
+    arguments += ["--config", str(folder / CONFIG), "--ready-file", str(folder / READY)]
+    arguments += ["--lifetime", str(place.lifetime_s)]
+    if place.access_log:
+        _write_private(folder / ACCESS_LOG, b"")
+        arguments += ["--access-log", str(folder / ACCESS_LOG)]
+    _write_private(folder / LOG, b"")
+    with (folder / LOG).open("ab") as log:
+        process = subprocess.Popen(
+            arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
+        )
+    # The child is left running on purpose: it is not ours to wait for, so Popen shall not warn about it.
+    process.returncode = 0
+    started = StartedProcess(pid=process.pid, started_s=psutil.Process(process.pid).create_time())
+    record = {"pid": started.pid, "started_s": started.started_s}
+    _write_private(folder / PROCESS, json.dumps(record).encode())
+    return started
+
+
+def _wait_ready(started: StartedProcess, folder: Path) -> dict[str, Any]:
+    deadline_s = time.monotonic() + START_S
+    while not (folder / READY).exists():
+        if started.alive() is None:
+            raise CloudError(f"the simulated cloud ended at once: {_last_words(folder / LOG)}")
+        if time.monotonic() > deadline_s:
+            raise CloudError(f"the simulated cloud did not listen within {START_S:.0f} s; its log is {folder / LOG}")
+        time.sleep(_POLL_S)
+    document: dict[str, Any] = json.loads((folder / READY).read_bytes())
+    return document
+
+
+def _end(started: StartedProcess) -> None:
+    process = started.alive()
+    if process is None:
+        return
+    try:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_S)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired as error:
+        raise CloudError(f"process {started.pid} of the simulated cloud does not end") from error
+
+
+def _recorded(folder: Path) -> StartedProcess | None:
+    path = folder / PROCESS
+    if not path.exists():
+        return None
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=StartedProcess)
+    except msgspec.MsgspecError as error:
+        raise CloudError(f"{path}: no record of a process: {error}; look for a process with {folder} in its command "
+                         "line, end it and remove the file") from error  # fmt: skip
+
+
+def _started_with(config: Path) -> list[StartedProcess]:
+    """The processes that have this configuration file as an argument."""
+    return [
+        StartedProcess(pid=process.pid, started_s=process.create_time())
+        for process in psutil.process_iter()
+        if str(config) in _arguments_of(process)
+    ]
+
+
+def _arguments_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _forget(folder: Path, but: str = "") -> None:
+    """Remove all files of ours, the record last."""
+    for name in (READY, CONFIG, LOG, ACCESS_LOG, PROCESS):
+        if name != but:
             (folder / name).unlink(missing_ok=True)
 
 
-def _start(folder: Path, listen: str) -> "subprocess.Popen[bytes]":
-    with os.fdopen(os.open(folder / "cloud.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as log:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "osbench.deploy.simulated"),
-                *("--listen", listen),
-                *("--config", str(folder / "cloud.json")),
-                *("--ready-file", str(folder / "ready.json")),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
-        )
-    started = psutil.Process(process.pid).create_time()
-    _write_private(folder / "process.json", json.dumps({"pid": process.pid, "started": started}))
-    return process
+def _write_private(path: Path, data: bytes) -> None:
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
 
 
-def _wait_until_ready(folder: Path, process: "subprocess.Popen[bytes]") -> dict[str, Any]:
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        if (folder / "ready.json").exists():
-            ready: dict[str, Any] = json.loads((folder / "ready.json").read_text())
-            return ready
-        if process.poll() is not None:
-            break
-        time.sleep(LOOK_S)
-    process.kill()
-    process.wait(LEAVE_S)
-    words = (folder / "cloud.log").read_text(errors="replace").strip().splitlines()[-1:]
-    raise CloudError(f"the simulated cloud did not come up: {words[0] if words else f'no word within {READY_S:g} s'}")
-
-
-def _process(folder: Path) -> psutil.Process | None:
-    """The process that was started for this folder, if it still runs."""
-    try:
-        known = json.loads((folder / "process.json").read_text())
-        process = psutil.Process(known["pid"])
-        is_ours = abs(process.create_time() - known["started"]) < 0.01
-        return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
-    except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
-        return None
-
-
-def _cloud_of(spec: "config.CloudSpec", auth_url: str) -> CloudSpec:
-    def sign_in(name: str, password: str, project: str) -> CloudCredentials:
-        return CloudCredentials(
-            auth_url=auth_url,
-            username=name,
-            password=password,
-            user_domain_name="Default",
-            project_name=project,
-            project_domain_name="Default",
-            region=spec.region,
-        )
-
-    return CloudSpec(admin=sign_in(spec.admin.name, spec.admin.password, spec.admin.project))
-
-
-def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
+def _last_words(log: Path) -> str:
+    lines = log.read_text(errors="replace").strip().splitlines()
+    return lines[-1][:500] if lines else "it said nothing"

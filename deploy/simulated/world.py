@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from osbench.common.clock import NS_PER_S, NS_PER_US, Clock
 from osbench.deploy.simulated.agenda import Agenda
-from osbench.deploy.simulated.config import CloudSpec
+from osbench.deploy.simulated.config import SimulationSpec
 from osbench.deploy.simulated.delays import Chances
 
 
@@ -24,7 +24,7 @@ class World:
         entropy: gives n unguessable bytes, for tokens and secrets.
     """
 
-    def __init__(self, spec: CloudSpec, clock: Clock, entropy: Callable[[int], bytes]) -> None:
+    def __init__(self, spec: SimulationSpec, clock: Clock, entropy: Callable[[int], bytes]) -> None:
         self.spec = spec
         self.clock = clock
         self.entropy = entropy
