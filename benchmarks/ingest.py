@@ -76,6 +76,9 @@ def ours(folder: Path, run: str, backlogs: list[list[Frames]]) -> tuple[float, f
     store.run_create(task=store.task_create(deployment=deployment.id, spec=spec).id, workload=workload, run=run)
     ingest = Ingest(store)
     added: list[Sequence[HistogramRow]] = []
+    # The first commit of a process also compiles its statements.
+    header, _, body = backlogs[0][0]
+    ingest.commit([(header._replace(life=0), b"", body)])
     wall, cpu = time.perf_counter(), time.process_time()
     for waiting in backlogs:
         result = ingest.commit(waiting)

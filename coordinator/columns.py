@@ -55,6 +55,13 @@ class BatchColumns:
     starts: dict[str, int]
     texts: Texts
 
+    def part(self, table: str, field: str) -> memoryview:
+        """The bytes of one column."""
+        before, dtype = _LAYOUT[table, field]
+        rows: int = getattr(self.header, table)
+        begin = self.starts[table] + rows * before
+        return self.raw[begin : begin + rows * dtype.itemsize]
+
 
 class TableColumns:
     """The columns of a table over some batches, one batch after the other."""

@@ -11,11 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import msgspec
-import numpy as np
 
 from osbench.common.error import NotFoundError, ProtocolError, StoreError
+from osbench.common.outcome import Outcome
 from osbench.common.record import MAX_ROWS, BatchHeader, BatchKey
-from osbench.coordinator.columns import BatchColumns, TableColumns, decode_columns
+from osbench.coordinator.columns import BatchColumns, decode_columns
 from osbench.coordinator.derive import derive
 from osbench.coordinator.store.contract import Records
 from osbench.coordinator.store.values import Derived, StoredBatch
@@ -33,7 +33,8 @@ class RejectedBatch(NamedTuple):
 
 
 class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """A batch that was stored for the first time: `outcomes` counts its iterations by number of their outcome."""
+    """A batch that was stored for the first time: `outcomes` counts its iterations by number of their outcome,
+    OK first; empty where it has none."""
 
     run: str
     agent: str
@@ -88,6 +89,8 @@ class Ingest:
         self._writer = ThreadPoolExecutor(1, "ingest-writer")
         #: Runs seen in the store; a run does not come back under its id, so only their absence is looked up again.
         self._known_runs: set[str] = set()
+        #: What was added by transactions whose commit failed later on: their batches come again as duplicates.
+        self._untold: list[Committed] = []
 
     def close(self) -> None:
         """End the thread. The store is its owner's to close."""
@@ -100,11 +103,11 @@ class Ingest:
             batches: header, its bytes, body, as common/wire.decode_batch_frames gives them, in order of arrival.
 
         Returns:
-            What became of them. Where the store failed after a part of them was committed, those of the rest are
-            neither acknowledged nor rejected, and can be committed again.
+            What became of each of them.
 
         Raises:
-            StoreError: the store failed, and nothing was stored.
+            StoreError: the store failed. All of them have to come again: those that were stored before it failed are
+                acknowledged then, and what they added is told then.
         """
         rejected: list[RejectedBatch] = []
         wanted = self._of_known_runs([StoredBatch(header, body) for header, _, body in batches], rejected)
@@ -119,8 +122,10 @@ class Ingest:
             if under_way is not None:
                 done.append(under_way.result())
         except StoreError:
-            if len(done) == 1:
-                raise
+            self._untold += [part.committed for part in done]
+            raise
+        done += [CommitResult((), (), committed) for committed in self._untold]
+        self._untold.clear()
         return _joined(done)
 
     def _of_known_runs(self, batches: list[StoredBatch], rejected: list[RejectedBatch]) -> list[StoredBatch]:
@@ -209,14 +214,15 @@ def _prepare(batches: list[StoredBatch]) -> _Prepared:
 
 def _summary(columns: BatchColumns) -> CommittedBatch:
     header = columns.header
-    outcomes = np.bincount(TableColumns([columns], "iterations")("outcome")).tolist() if header.iterations else []
+    # One byte a row: counting bytes is quicker than making an array of each batch.
+    outcomes = columns.part("iterations", "outcome").tobytes()
     return CommittedBatch(
         run=header.run,
         agent=header.agent,
         life=header.life,
         worker=header.worker,
         seq=header.seq,
-        outcomes=tuple(outcomes),
+        outcomes=tuple(outcomes.count(code) for code in Outcome) if outcomes else (),
         actions=header.actions,
         calls=header.calls,
         first_ns=header.first_ns - header.start_ns,

@@ -256,13 +256,13 @@ class Agents(Protocol):
 class Records(Protocol):
     """Batches, which are the authority, and what is derived from them in the same transaction."""
 
-    def batches_add(self, batches: Sequence[StoredBatch], derive: Callable[[Sequence[int]], Derived]) -> Sequence[int]:
+    def batches_add(self, added: Sequence[StoredBatch], derive: Callable[[Sequence[int]], Derived]) -> Sequence[int]:
         """Store the batches that are new, and add to all derived rows what `derive` makes of exactly those.
 
         A batch is new if its key (run, agent, life, worker, seq) is not stored; of two with the same key the first is.
 
         Args:
-            batches: of runs that exist (see `runs_known`); well-formed, for nothing is checked here.
+            added: of runs that exist (see `runs_known`); well-formed, for nothing is checked here.
             derive: called at most once, inside the transaction, with the positions of the new batches, ascending.
 
         Returns:
@@ -274,7 +274,7 @@ class Records(Protocol):
         """
         ...
 
-    def runs_known(self, runs: Sequence[str]) -> frozenset[str]:
+    def runs_known(self, wanted: Sequence[str]) -> frozenset[str]:
         """Which of these runs exist."""
         ...
 

@@ -83,6 +83,18 @@ class Database:
             return postgresql.insert(table).on_conflict_do_nothing()
         return mysql.insert(table).prefix_with("IGNORE")
 
+    def in_driver_words(self, insert: Insert, columns: Sequence[str]) -> tuple[str, tuple[str, ...] | None]:
+        """An insert for `exec_driver_sql`, which takes rows as they are: for many rows of plain values.
+
+        Args:
+            columns: those that are given a value.
+
+        Returns:
+            The text, and the order of the values in a row; None where rows are dicts.
+        """
+        compiled = insert.compile(self.engine, column_keys=list(columns))
+        return str(compiled), None if compiled.positiontup is None else tuple(compiled.positiontup)
+
     def add_up(
         self, table: Table, *, sums: Sequence[str] = (), least: Sequence[str] = (), most: Sequence[str] = ()
     ) -> Insert:

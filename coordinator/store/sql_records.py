@@ -6,6 +6,7 @@ under the database's write lock), so two ingests at once add up.
 
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any
 
 from msgspec import convert
@@ -59,7 +60,7 @@ class _Statements:
 
     def __init__(self, database: Database) -> None:
         up = database.add_up
-        self.batches = database.insert_new(batches)
+        self.batch_text = database.in_driver_words(database.insert_new(batches), (*BatchHeader._fields, "body"))
         self.series = database.insert_new(series)
         self.histograms = database.replace(histograms)
         self.counters = up(counters, sums=("n",))
@@ -101,14 +102,17 @@ class SqlRecords(SqlPart):
 
         All at once, which is right when all are new; where some are not, undone and one by one, to learn which.
         """
-        insert = self._statements.batches
-        rows = [{**batch.header._asdict(), "body": batch.body} for batch in added]
+        text, order = self._statements.batch_text
+        rows: list[Any] = [{**batch.header._asdict(), "body": batch.body} for batch in added]
+        if order is not None:
+            values = itemgetter(*order)
+            rows = [values(row) for row in rows]
         savepoint = connection.begin_nested()
-        if connection.execute(insert, rows, execution_options={"preserve_rowcount": True}).rowcount == len(rows):
+        if connection.exec_driver_sql(text, rows).rowcount == len(rows):
             savepoint.commit()
             return list(range(len(rows)))
         savepoint.rollback()
-        return [position for position, row in enumerate(rows) if connection.execute(insert, row).rowcount == 1]
+        return [position for position, row in enumerate(rows) if connection.exec_driver_sql(text, row).rowcount == 1]
 
     def _add_derived(self, connection: Connection, derived: Derived, learned: dict[_Key, tuple[int, int]]) -> None:
         self._add_histograms(connection, derived.histograms, learned)
