@@ -1,14 +1,12 @@
 """Task files of Rally's kinds, run by the command line on the real cloud, which is as before afterwards."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cloud_targets import Target
 from local_osbench import Osbench
-
-from osbench.coordinator.deployment_state import DeploymentStatus
-from osbench.coordinator.home import open_home
 
 pytestmark = [pytest.mark.realcloud, pytest.mark.slow]
 
@@ -53,16 +51,13 @@ LIST_SERVERS = """
 @pytest.fixture
 def osbench(tmp_path: Path, real_cloud: Target) -> Iterator[Osbench]:
     """A home of its own, with the real cloud as its deployment."""
-    home = tmp_path / "home"
-    made = Osbench(home)
-    opened = open_home(str(home), {})
-    store = made.store()
-    deployment = store.deployment_create(name="real", engine="existing", spec={})
-    store.deployment_update(deployment.id, credentials=real_cloud.credentials)
-    for status in (DeploymentStatus.STARTED, DeploymentStatus.FINISHED):
-        store.deployment_update_status(deployment.id, status)
-    store.close()
-    opened.choose(deployment=deployment.id)
+    made = Osbench(tmp_path / "home")
+    made.home.mkdir()
+    admin = {"username": "admin", "password": real_cloud.admin.password, "project_name": "admin"}
+    spec = tmp_path / "real.json"
+    spec.write_text(json.dumps({"type": "existing", "auth_url": real_cloud.admin.auth_url, "admin": admin}))
+
+    assert made.finish(made.start("deployment", "create", "real", "--file", str(spec))) == 0, made.output()
     yield made
     made.end_all()
 
