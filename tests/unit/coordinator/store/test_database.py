@@ -28,7 +28,8 @@ from osbench.coordinator.store.values import Event, KnownAgent
 GOLDEN = Path(__file__).parents[3] / "golden"
 RUN = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 PASSWORD = "hunter2-very-secret"
-MYSQL: Dialect = mysql.dialect()  # type: ignore[no-untyped-call]
+MYSQL: Dialect = mysql.dialect()
+POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 Open = Callable[[Path], SqlStore]
 
@@ -206,7 +207,7 @@ def test_compacting_gives_back_space(tmp_path: Path, opened: Open) -> None:
     ("dialect", "new", "add"),
     [
         (sqlite.dialect(), "ON CONFLICT DO NOTHING", "n = (counters.n + excluded.n)"),
-        (postgresql.dialect(), "ON CONFLICT DO NOTHING", "n = (counters.n + excluded.n)"),
+        (POSTGRESQL, "ON CONFLICT DO NOTHING", "n = (counters.n + excluded.n)"),
         (MYSQL, "INSERT IGNORE INTO", "n = (counters.n + VALUES(n))"),
     ],
     ids=["sqlite", "postgresql", "mysql"],
