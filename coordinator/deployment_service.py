@@ -7,7 +7,6 @@ data, encrypted.
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
@@ -19,6 +18,7 @@ from osbench.coordinator.deployment_source import EXISTING
 from osbench.coordinator.deployment_state import Deployment, DeploymentStatus
 from osbench.coordinator.home import Home
 from osbench.coordinator.store.contract import Deployments, Tasks
+from osbench.deploy.contract import Engine
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 #: Keys whose values are secrets wherever they stand in a spec.
@@ -28,27 +28,6 @@ HIDDEN = "***"
 
 class DeploymentsWithTasks(Deployments, Tasks, Protocol):
     """What of the store is needed to forget a deployment."""
-
-
-class Engine(Protocol):
-    """Puts a cloud somewhere. Its spec is the user's; what it keeps is in a folder of the deployment's own."""
-
-    def deploy(self, spec: Mapping[str, Any], folder: Path) -> CloudSpec:
-        """Put the cloud there and say how to sign in.
-
-        Raises:
-            InputError: the spec does not fit; nothing was made.
-            OsbenchError: it could not be put there; `destroy` removes what is left.
-        """
-        ...
-
-    def destroy(self, spec: Mapping[str, Any], folder: Path) -> None:
-        """Remove what `deploy` made; what is gone is fine.
-
-        Raises:
-            OsbenchError: something could not be removed.
-        """
-        ...
 
 
 def create_deployment(

@@ -38,7 +38,8 @@ def demo(workshop: Workshop, out: str, times: int, keep: bool) -> int:
 
     loaded = load_task(read_source(TASK_FILE), {"times": times}, workshop.parts.catalog())
     with workshop.store() as store:
-        click.echo("Starting a simulated cloud …", err=True)
+        if workshop.verbosity >= 0:
+            click.echo("Starting a simulated cloud …", err=True)
         cloud = demo_cloud(workshop, store)
         try:
             created = create_task(store, workshop.home, loaded, deployment=cloud.id, tags=("demo",), use=True)
@@ -47,7 +48,7 @@ def demo(workshop: Workshop, out: str, times: int, keep: bool) -> int:
             if not keep:
                 take_down(store, workshop.home, workshop.parts.engines(), cloud.id)
         code = show_outcome(workshop, store, outcome, require_valid=True)
-        write_report(Path(out), report_html(store, created.id))
+        write_report(workshop, Path(out), report_html(store, created.id))
     return code
 
 

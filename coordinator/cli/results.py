@@ -49,8 +49,8 @@ def report_html(store: "Store", task_id: str) -> bytes:
     return task_html(read_task(store, task_id)).encode()
 
 
-def write_report(path: Path, data: bytes) -> None:
-    """Write a report.
+def write_report(workshop: Workshop, path: Path, data: bytes) -> None:
+    """Write a report, and say where.
 
     Raises:
         InputError: the file cannot be written.
@@ -61,4 +61,5 @@ def write_report(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; choose another file with --out") from error
-    click.echo(f"Report written to {path}", err=True)
+    if workshop.verbosity >= 0:
+        click.echo(f"Report written to {path}", err=True)

@@ -256,7 +256,7 @@ def report(workshop: Workshop, task_id: str | None, out: str | None, as_json: bo
     if not out:
         click.echo(data, nl=False)
         return
-    write_report(Path(out), data)
+    write_report(workshop, Path(out), data)
     if open_it:
         click.launch(str(Path(out).absolute()))
 

@@ -8,15 +8,14 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from osbench.coordinator.deployment_service import Engine
     from osbench.coordinator.home import Home
     from osbench.coordinator.progress import ProgressUpdate, RunControls, TaskOutcome
     from osbench.coordinator.store.contract import Store
     from osbench.coordinator.task_file.catalog import Catalog
+    from osbench.deploy.contract import Engine
 
 
 class Runner(Protocol):
@@ -77,7 +76,9 @@ def _local_runner() -> Runner:
 
 
 def _engines() -> "Mapping[str, Engine]":
-    return cast("Mapping[str, Engine]", import_module("osbench.deploy.engines").ENGINES)
+    from osbench.deploy.engines import ENGINES
+
+    return ENGINES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
