@@ -18,6 +18,9 @@ class Agenda:
         #: (due time in ns, running number, event); a heap.
         self._heap: list[tuple[int, int, Event]] = []
         self._numbers = itertools.count()
+        #: The due time of the event that is running, None between events: what an event starts begins then, however late
+        #: the event is run.
+        self.running_ns: int | None = None
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -29,6 +32,10 @@ class Agenda:
     def run_due(self, now_ns: int) -> None:
         """Run all that is due at or before `now_ns`, what these events note for that time included."""
         heap = self._heap
-        while heap and heap[0][0] <= now_ns:
-            due_ns, _, event = heapq.heappop(heap)
-            event(due_ns)
+        try:
+            while heap and heap[0][0] <= now_ns:
+                due_ns, _, event = heapq.heappop(heap)
+                self.running_ns = due_ns
+                event(due_ns)
+        finally:
+            self.running_ns = None

@@ -33,8 +33,9 @@ class World:
         self._ids = random.Random(f"{spec.seed}/ids")
 
     def now_ns(self) -> int:
-        """The clock's time, ns."""
-        return self.clock.now_ns()
+        """The clock's time, ns; while what came due is run, the time it was due."""
+        running_ns = self.agenda.running_ns
+        return self.clock.now_ns() if running_ns is None else running_ns
 
     def uuid(self) -> str:
         """A new id with dashes, as compute, image, network and block storage give."""
@@ -51,6 +52,8 @@ class World:
     def moment(self, at_ns: int | None = None) -> datetime:
         """Wall time at `at_ns` of the clock's axis (now, when None); naive UTC, as the services write it."""
         wall_ns = self.clock.wall_ns()
+        if at_ns is None:
+            at_ns = self.agenda.running_ns
         if at_ns is not None:
             wall_ns -= self.clock.now_ns() - at_ns
         whole = datetime.fromtimestamp(wall_ns // NS_PER_S, tz=UTC).replace(tzinfo=None)

@@ -76,6 +76,8 @@ class NetworkService(Service):
         super().__init__("network", world, tokens)
         self.store = NetworkStore(world)
         self._add_routes()
+        # What is there from the start is not held to the quota every project begins with.
+        self.store.quotas[owner] = dict.fromkeys(self.store.limits(owner), -1)
         for spec in world.spec.networks:
             body: Record = {"name": spec.name, "shared": spec.is_shared, "router:external": spec.is_external}
             if spec.is_external:
@@ -92,6 +94,7 @@ class NetworkService(Service):
                     "enable_dhcp": spec.is_external,
                 },
             )
+        del self.store.quotas[owner]
 
     def _add_routes(self) -> None:
         store, route = self.store, self.route
