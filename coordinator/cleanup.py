@@ -23,8 +23,8 @@ from osbench.coordinator.contexts.parallel import each
 PARALLEL = 20
 #: Stands for the name of what could not even be listed.
 UNLISTED = "?"
-#: How often a listing is tried.
-LIST_TRIES = 3
+#: How often a listing is tried; each of its calls is repeated by the session already.
+LIST_TRIES = 2
 #: Pauses between two listings: the first, the longest, and by how much each is longer, seconds.
 FIRST_PAUSE_S, LONGEST_PAUSE_S, PAUSE_GROWTH = 0.2, 3.0, 1.5
 
