@@ -178,6 +178,8 @@ class Serving:
         if self._server is not None:
             self._server.close()
         if self._web is not None:
+            # Connections without a request have nothing to wait for.
+            self._web.pre_shutdown()
             await self._web.shutdown(grace_s)
         if self._flusher is not None:
             self._flusher.cancel()
