@@ -19,7 +19,7 @@ from osbench.common.cloud.contract import CallFailed
 from osbench.common.cloud.credentials import CloudCredentials
 from osbench.common.error import CloudError, InputError
 from osbench.common.job import UserAccess
-from osbench.common.naming import base36, context_name
+from osbench.common.naming import context_name, spelled
 from osbench.common.nearest import did_you_mean
 from osbench.coordinator.cleanup import Scope, clean_up
 from osbench.coordinator.contexts.contract import Stage
@@ -87,9 +87,9 @@ class UsersContext:
             return
         limit = self.config.resource_management_workers
         project_domain, user_domain, role = await self._look_up(stage)
-        tenants = [f"t{base36(number)}" for number in range(self.config.tenants)]
+        tenants = [f"t{spelled(number)}" for number in range(self.config.tenants)]
         members = [
-            (tenant, f"u{base36(number)}") for tenant in tenants for number in range(self.config.users_per_tenant)
+            (tenant, f"u{spelled(number)}") for tenant in tenants for number in range(self.config.users_per_tenant)
         ]
         projects = {tenant: context_name(stage.task, stage.run, tenant) for tenant in tenants}
         names = {member: context_name(stage.task, stage.run, "".join(member)) for member in members}
