@@ -397,7 +397,7 @@ def _fits(record: Record, wanted: dict[str, list[str]]) -> bool:
                 return False
         elif name in ("tags", "tags-any"):
             asked = {tag for value in values for tag in value.split(",")}
-            have = asked & set(record["tags"])
+            have = asked & set(record.get("tags", ()))
             if not have or (name == "tags" and have != asked):
                 return False
         elif name in record and not any(_is_like(record[name], value) for value in values):
@@ -407,7 +407,7 @@ def _fits(record: Record, wanted: dict[str, list[str]]) -> bool:
 
 def _fits_address(record: Record, wanted: str) -> bool:
     key, _, value = wanted.partition("=")
-    return any(str(fixed.get(key)) == value for fixed in record["fixed_ips"])
+    return any(str(fixed.get(key)) == value for fixed in record.get("fixed_ips", ()))
 
 
 def _is_like(value: Any, wanted: str) -> bool:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from cloud_driver import Driver, as_demo, drive
 
 from osbench.deploy.simulated.network.addresses import AddressPool
@@ -214,3 +215,33 @@ def test_the_path_of_another_project_is_malformed() -> None:
 
     assert reply.status == 400
     assert reply.body["badRequest"]["message"] == "Malformed request url"
+
+
+# ---- bodies that do not fit
+
+
+@pytest.mark.parametrize("value", [None, [], "x", 1, {}, [1], {"a": []}, -1, True, "9" * 400])
+@pytest.mark.parametrize(
+    ("path", "key", "attribute"),
+    [
+        ("/compute/v2.1/servers", "server", "metadata"),
+        ("/compute/v2.1/servers", "server", "networks"),
+        ("/compute/v2.1/servers", "server", "block_device_mapping_v2"),
+        ("/compute/v2.1/os-server-groups", "server_group", "policies"),
+        ("/compute/v2.1/flavors", "flavor", "ram"),
+        ("/network/v2.0/subnets", "subnet", "cidr"),
+        ("/network/v2.0/ports", "port", "fixed_ips"),
+        ("/identity/v3/regions", "region", "id"),
+        ("/identity/v3/roles", "role", "domain_id"),
+        ("/identity/v3/auth/tokens", "auth", "identity"),
+        ("/image/v2/images", "image", "tags"),
+    ],
+)
+def test_no_body_brings_a_service_down(path: str, key: str, attribute: str, value: Any) -> None:
+    driver = drive()
+    network = driver.call("GET", "/network/v2.0/networks").body["networks"][0]["id"]
+    inner = {"name": "n", "flavorRef": "1", "imageRef": driver.image(), "network_id": network, attribute: value}
+
+    statuses = {driver.call("POST", path, body).status for body in ({key: inner}, {key: value}, value)}
+
+    assert statuses <= {200, 201, 202, 400, 401, 403, 404, 409}
