@@ -371,6 +371,12 @@ def inflate(header: BatchHeader, body: bytes) -> bytes:
         raw = body
     elif header.codec == CODEC_ZSTD:
         try:
+            # zstandard allocates what the frame itself announces, whatever bound it is given: look before it does.
+            announced = zstandard.frame_content_size(body)
+            if announced not in (-1, header.raw_bytes):
+                raise ProtocolError(
+                    f"batch {header.key}: body has {announced} bytes, its header says {header.raw_bytes}"
+                )
             raw = zstandard.ZstdDecompressor().decompress(body, max_output_size=header.raw_bytes)
         except zstandard.ZstdError as error:
             raise ProtocolError(f"batch {header.key}: body does not inflate: {error}") from error
@@ -422,7 +428,7 @@ def decode_tail(header: BatchHeader, tail: bytes) -> Texts:
         errors = {int(number): (str(kind), str(message)) for number, (kind, message) in texts["errors"].items()}
         request_ids = {int(row): str(text) for row, text in texts["request_ids"].items()}
         histograms = tuple(_call_histogram(fields) for fields in texts["histograms"])
-    except (ValueError, KeyError, TypeError, AttributeError, msgpack.UnpackException) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, msgpack.UnpackException) as error:
         raise ProtocolError(f"batch {header.key}: tail does not fit version {BATCH_VERSION}: {error!r:.200}") from error
     return Texts(names, errors, request_ids, histograms)
 
