@@ -3,10 +3,11 @@
 Rules: one writer, the worker; readers are its supervisor and the next life of the agent. A rank is marked before its
 iteration starts, so after a kill -9 the started iterations are known exactly: what lies below the mark was started,
 what lies above was not. The writer holds a lock on the file as long as it lives: marks that still may move are final for
-nobody. (After a power cut the file may be old: the kernel writes it back when it likes.)
+nobody. (After a power cut the file may be old, since the kernel writes it back when it likes: marks
+of an earlier boot are not relied on.)
 
     word 0        magic and version          word 1   state (STATES)
-    word 2 … 12   counters, see COUNTERS     word 13  shares in use   word 14  process id
+    word 2 … 12   counters, see COUNTERS     word 13  shares in use   word 14  process id   word 15  boot
     word 16 + 2k  epoch of the k-th share    word 17 + 2k   ranks started in it
 
 All words are 64-bit little-endian.
@@ -40,6 +41,7 @@ MAX_SHARES = 248
 WORDS = 512
 _SHARES_USED = 13
 _PID = 14
+_BOOT = 15
 _FIRST_SHARE = 16
 
 assert sys.byteorder == "little", "marks are written as native words; only little-endian machines are supported"
@@ -66,6 +68,7 @@ class Marks:
         if create:
             self.words[0] = MAGIC
             self.words[_PID] = os.getpid()
+            self.words[_BOOT] = boot_number()
         if self.words[0] != MAGIC:
             self.close()
             raise ProtocolError(f"{path} does not hold marks of version {MAGIC & 0xFFFFFFFF}")
@@ -85,6 +88,11 @@ class Marks:
     @state.setter
     def state(self, state: str) -> None:
         self.words[1] = STATES.index(state)
+
+    @property
+    def is_of_this_boot(self) -> bool:
+        """The machine has run on since they were made; else the kernel may not have written the last of them."""
+        return self.words[_BOOT] == boot_number()
 
     def set(self, counter: str, value: int) -> None:
         """Set one of COUNTERS, 0 or more."""
@@ -117,6 +125,15 @@ class Marks:
         """Progress in each share."""
         first = [_FIRST_SHARE + 2 * k for k in range(self.words[_SHARES_USED])]
         return tuple(ShareProgress(epoch=self.words[word], started=self.words[word + 1]) for word in first)
+
+
+def boot_number() -> int:
+    """A number of this boot of the machine (random(4), boot_id)."""
+    try:
+        text = Path("/proc/sys/kernel/random/boot_id").read_text()
+    except OSError:
+        return 0
+    return int(text.replace("-", "").strip()[:15], 16)
 
 
 def writer_pid(path: Path) -> int:

@@ -118,8 +118,11 @@ class RunSite:
     def progress(self) -> None:
         """Tell how far each worker that lives is."""
         for worker, process in self.workers.items():
-            if not process.has_exited and (report := self._report(worker, "running")) is not None:
-                self._tell(WorkerProgressed(now_ns=self._clock.now_ns(), run=self.run, report=report))
+            marks = process.marks()
+            if process.has_exited or marks is None or (report := self._report(worker, "running")) is None:
+                continue
+            alive_ns = marks.get("alive_ns")
+            self._tell(WorkerProgressed(now_ns=self._clock.now_ns(), run=self.run, report=report, alive_ns=alive_ns))
 
     def open_segments(self) -> list[Path]:
         """The segments that are appended to, for their flush to the disk."""

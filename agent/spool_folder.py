@@ -101,6 +101,12 @@ class SpoolFolder:
         except ProtocolError as error:
             log.error("marks of worker %d of life %d are lost: %s", worker, life, error)
             return None
+        if not marks.is_of_this_boot:
+            log.warning(
+                "marks of worker %d of life %d are of an earlier boot: how far it was is not known", worker, life
+            )
+            marks.close()
+            return None
         spool = index.worker(folder.name, life, worker)
         report = msgspec.structs.replace(
             report_of(marks, worker, "ended" if marks.state == "ended" else "died"),

@@ -395,7 +395,9 @@ async def serve(open_workplace: Callable[[Job, Clock], Workplace]) -> None:
     transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, sys.stdout.buffer)
 
     def say(message: FromWorker) -> None:
-        transport.write(pack_frame(message))
+        # A supervisor that is gone hears nothing; its next life reads marks and spool instead.
+        if not transport.is_closing():
+            transport.write(pack_frame(message))
 
     setup = await read_to_worker(reader)
     if not isinstance(setup, Setup):

@@ -5,6 +5,7 @@ by its id and its start time together, so that a recycled id is never taken for 
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -89,13 +90,14 @@ class LocalAgent:
         process = self.process()
         if process is None:
             return
-        process.send_signal(signal.SIGTERM)
-        for _ in range(int(LEAVE_S / 0.05)):
-            await asyncio.sleep(0.05)
-            if self.process() is None:
-                return
-        log.warning("agent %s does not end by itself; killing process %d", self.name, process.pid)
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGTERM)
+            for _ in range(int(LEAVE_S / 0.05)):
+                await asyncio.sleep(0.05)
+                if self.process() is None:
+                    return
+            log.warning("agent %s does not end by itself; killing process %d", self.name, process.pid)
+            process.kill()
 
     def has_spooled(self) -> bool:
         """Whether batches wait in its spool."""

@@ -151,12 +151,15 @@ async def local_parts(
     ]
     for loop in loops:
         loop.add_done_callback(conductor.loop_ended)
+    keeping: asyncio.Task[None] | None = None
     try:
         start = partial(_start_all, hosts, control=control, bulk=bulk, workers=workers)
         start()
-        loops.append(asyncio.create_task(_keep_agents(hosts, start)))
+        keeping = asyncio.create_task(_keep_agents(hosts, start))
         yield conductor, contexts
     finally:
+        if keeping is not None:
+            keeping.cancel()
         await contexts.close()
         await asyncio.gather(*(host.end() for host in hosts))
         for loop in loops:

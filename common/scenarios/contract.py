@@ -35,6 +35,10 @@ class Iteration(Protocol):
     random: Random
     sink: CallSink
 
+    def now_ns(self) -> int:
+        """The time on the worker's clock, integer nanoseconds."""
+        ...
+
     def action(self, name: str) -> AbstractContextManager[Action]:
         """Time an atomic action; recorded whether it ends well or not. Actions may nest."""
         ...

@@ -14,7 +14,7 @@ from osbench.common.cloud.nova import Nova, Server, is_active, is_gone
 from osbench.common.scenarios.contract import Iteration
 from osbench.common.scenarios.definition import Bounds, Flavor, Image, scenario
 from osbench.common.scenarios.failure import ScenarioFailure
-from osbench.common.scenarios.polling import TimedIteration, wait_for
+from osbench.common.scenarios.polling import wait_for
 
 Seconds = Annotated[float, Bounds(0)]
 
@@ -143,7 +143,7 @@ async def list_servers(it: Iteration, *, detailed: bool = True) -> None:
     "NovaServers.boot_and_delete_server", services=("nova",), needs_users=True, cleanup=("server",), check=_boot_check
 )
 async def boot_and_delete_server(
-    it: TimedIteration,
+    it: Iteration,
     *,
     image: Image,
     flavor: Flavor,
@@ -172,7 +172,7 @@ async def boot_and_delete_server(
 
 
 async def boot_server(
-    it: TimedIteration, image: Image | None, flavor: Flavor, auto_assign_nic: bool, arguments: ServerArguments
+    it: Iteration, image: Image | None, flavor: Flavor, auto_assign_nic: bool, arguments: ServerArguments
 ) -> Server:
     """Atomic action nova.boot_server: create and wait until it is ACTIVE.
 
@@ -194,7 +194,7 @@ async def boot_server(
     return cast(Server, booted)
 
 
-async def delete_server(it: TimedIteration, server_id: str, force: bool) -> None:
+async def delete_server(it: Iteration, server_id: str, force: bool) -> None:
     """Atomic action nova.delete_server or nova.force_delete_server: ask for it and wait until it is gone."""
     nova = cast(Nova, it.client("nova"))
     with it.action("nova.force_delete_server" if force else "nova.delete_server") as action:

@@ -9,7 +9,7 @@ instead, with its pause before the first poll, which counts as idle time there a
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from osbench.common.clock import NS_PER_S
 from osbench.common.outcome import Outcome
@@ -20,14 +20,6 @@ from osbench.common.scenarios.failure import ScenarioFailure
 SHORTEST_S, LONGEST_S, SHARE = 0.1, 2.0, 0.25
 
 State = TypeVar("State")
-
-
-class TimedIteration(Iteration, Protocol):
-    """An iteration whose clock can be read: the one its actions are stamped with."""
-
-    def now_ns(self) -> int:
-        """The current time on the worker's clock."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +51,7 @@ def pause_s(polling: Polling, operation: str, waited_s: float) -> float:
 
 
 async def wait_for(
-    it: TimedIteration,
+    it: Iteration,
     action: Action,
     operation: str,
     ask: Callable[[], Awaitable[State]],

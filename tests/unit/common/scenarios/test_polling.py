@@ -6,9 +6,9 @@ import pytest
 from osbench.common.clock import NS_PER_S
 from osbench.common.outcome import Outcome
 from osbench.common.plan import Polling
-from osbench.common.scenarios.contract import Action
+from osbench.common.scenarios.contract import Action, Iteration
 from osbench.common.scenarios.failure import ScenarioFailure
-from osbench.common.scenarios.polling import RALLY, TimedIteration, pause_s, wait_for
+from osbench.common.scenarios.polling import RALLY, pause_s, wait_for
 
 FAST, AS_RALLY = Polling(), Polling(mode="rally")
 
@@ -61,9 +61,7 @@ def wait(waiting: Waiting, answers: list[str], monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(asyncio, "sleep", no_sleep)
     return asyncio.run(
-        wait_for(
-            cast(TimedIteration, waiting), cast(Action, waiting), "server_boot", ask, lambda answer: answer == "ACTIVE"
-        )
+        wait_for(cast(Iteration, waiting), cast(Action, waiting), "server_boot", ask, lambda answer: answer == "ACTIVE")
     )
 
 
