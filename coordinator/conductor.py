@@ -20,7 +20,7 @@ from osbench.common.messages import ClockProbe, Hello, Prepare, Refusal, Report,
 from osbench.common.outcome import Outcome
 from osbench.coordinator.accounting import Accounting
 from osbench.coordinator.gateway import Gateway
-from osbench.coordinator.ingest import Committed, CommittedBatch
+from osbench.coordinator.ingest import Committed, CommittedBatch, summaries
 from osbench.coordinator.ingest_messages import FromIngest, IngestCommitted, IngestRejected, IngestTrouble
 from osbench.coordinator.roster import (
     AgentRemembered,
@@ -155,6 +155,17 @@ class Conductor:
         finally:
             performer.cancel()
             del self._runs[active.run]
+
+    async def tell_stored_again(self) -> None:
+        """Tell all runs what the store holds of them: the ingest process died, maybe between a commit and its word."""
+        for run, active in list(self._runs.items()):
+            stored = await asyncio.to_thread(self.stored_of, run)
+            for event in self._committed_before(stored):
+                self._tell(active, event)
+
+    def stored_of(self, run: str) -> tuple[CommittedBatch, ...]:
+        """What the store holds of a run, batch by batch; decoded, since the batches are the authority."""
+        return tuple(summaries(self._store.batch_iterate(run)))
 
     def _committed_before(self, batches: Iterable[CommittedBatch]) -> Iterator[BatchesCommitted]:
         for (_, agent, life, worker), stored in group_stored(batches).items():

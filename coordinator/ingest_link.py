@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from osbench.common.error import AgentError
 from osbench.common.framing import pack_frame, read_frame
@@ -14,20 +14,21 @@ log = logging.getLogger(__name__)
 #: How long the process may take to bind its channel, and to end.
 READY_S = 20.0
 LEAVE_S = 10.0
+RESTARTS = 5
 
 
 class IngestLink:
-    """A running ingest process.
+    """An ingest process, started again when it ends unasked.
 
-    Attributes:
-        pid: of the process.
+    Args:
+        setup: what the process is told.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
+    def __init__(self, setup: IngestSetup) -> None:
+        self._setup = setup
+        self._process: asyncio.subprocess.Process | None = None
 
-    @classmethod
-    async def start(cls, setup: IngestSetup) -> "IngestLink":
+    async def start(self) -> None:
         """Start the process and wait until its channel is bound.
 
         Raises:
@@ -44,7 +45,8 @@ class IngestLink:
         )
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(pack_frame(setup))
+        self._process = process
+        process.stdin.write(pack_frame(self._setup))
         try:
             async with asyncio.timeout(READY_S):
                 ready = await read_frame(process.stdout, from_ingest)
@@ -54,26 +56,31 @@ class IngestLink:
             if process.returncode is None:
                 process.kill()
             raise AgentError("the ingest process did not come up; its message stands above")
-        return cls(process)
 
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+    async def serve(self, on_message: Callable[[FromIngest], None], on_restart: Callable[[], Awaitable[None]]) -> None:
+        """Hand on what the process says, for ever; when it ends unasked, start it again.
 
-    async def listen(self, on_message: Callable[[FromIngest], None]) -> None:
-        """Hand on what the process says, until it ends.
+        Args:
+            on_restart: called after a restart, for what was committed and not told any more.
 
         Raises:
-            AgentError: it ended unasked.
+            AgentError: it ends again and again, or does not come up.
         """
-        assert self._process.stdout is not None
-        while (message := await read_frame(self._process.stdout, from_ingest)) is not None:
-            on_message(message)
-        status = await self._process.wait()
-        raise AgentError(f"the ingest process ended (status {status}); what is not stored stays with the agents")
+        for _ in range(RESTARTS):
+            assert self._process is not None, "an ingest process is started before it is listened to"
+            assert self._process.stdout is not None
+            while (message := await read_frame(self._process.stdout, from_ingest)) is not None:
+                on_message(message)
+            status = await self._process.wait()
+            log.error("the ingest process ended unasked (status %d) and is started again", status)
+            await self.start()
+            await on_restart()
+        raise AgentError(f"the ingest process ended {RESTARTS} times; what is not stored stays with the agents")
 
     async def close(self) -> None:
         """Let the process go."""
+        if self._process is None:
+            return
         if self._process.stdin is not None:
             self._process.stdin.close()
         try:

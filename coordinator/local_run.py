@@ -142,12 +142,13 @@ async def local_parts(
     conductor = Conductor(store, clock, Roster(RosterSettings(lease_ns=LEASE_NS)))
     socket = control_router(context, control)
     conductor.gateway = Gateway(socket, clock, conductor.hear_agent)
-    ingest = await IngestLink.start(IngestSetup(database=home.database, endpoint=bulk))
+    ingest = IngestLink(IngestSetup(database=home.database, endpoint=bulk))
+    await ingest.start()
     contexts = ContextsProcess()
     loops = [
         asyncio.create_task(conductor.gateway.listen()),
         asyncio.create_task(conductor.work()),
-        asyncio.create_task(ingest.listen(conductor.hear_ingest)),
+        asyncio.create_task(ingest.serve(conductor.hear_ingest, conductor.tell_stored_again)),
     ]
     for loop in loops:
         loop.add_done_callback(conductor.loop_ended)

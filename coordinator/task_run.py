@@ -22,7 +22,6 @@ from osbench.coordinator.accounting import Accounting
 from osbench.coordinator.conductor import Conductor
 from osbench.coordinator.contexts.messages import CleanUp, Leftover, Progress, SetUp, SetUpDone
 from osbench.coordinator.contexts.process import ContextsProcess
-from osbench.coordinator.ingest import CommittedBatch, summaries
 from osbench.coordinator.live import LiveNumbers
 from osbench.coordinator.planner import expected_iterations, expected_load_ns, plan_run
 from osbench.coordinator.progress import Phase, ProgressUpdate, TaskOutcome
@@ -203,7 +202,7 @@ class TaskRun:
         if snapshot:
             saved = unpack_snapshot(snapshot)
             state = RunState.restore(plan, self._settings, saved, self._clock.now_ns())
-            stored = await asyncio.to_thread(self._stored, run.id)
+            stored = await asyncio.to_thread(self._conductor.stored_of, run.id)
             self._conductor.remember_agents(saved.lives)
         else:
             state, stored = RunState(plan, self._settings), ()
@@ -222,10 +221,6 @@ class TaskRun:
             shown.cancel()
             conduct.cancel()
         await self._judge(run, accounting)
-
-    def _stored(self, run: str) -> tuple[CommittedBatch, ...]:
-        """What the store holds of a run, batch by batch; decoded, since the batches are the authority."""
-        return tuple(summaries(self._store.batch_iterate(run)))
 
     async def _judge(self, run: Run, accounting: Accounting) -> None:
         result = await asyncio.to_thread(read_run, self._store, run.id, accounting=accounting)

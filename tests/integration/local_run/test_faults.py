@@ -84,6 +84,22 @@ def test_a_killed_coordinator_is_resumed_with_nothing_lost_and_nothing_twice(osb
     assert accounting.stored == written == 150_000
 
 
+def test_a_killed_ingest_process_is_started_again_with_nothing_lost_and_nothing_twice(
+    osbench: Osbench, tmp_path: Path
+) -> None:
+    """It may die between a commit and its word of it: what was stored is told again out of the store."""
+    run = osbench.start("task", "start", str(task_file(tmp_path, times=40_000, concurrency=16)), "--workers", "1")
+    wait_for("records in the store", lambda: osbench.stored_count() > 2_000)
+    ingest = osbench.child(run.pid, "ingest_process")
+    assert ingest is not None
+
+    os.kill(ingest.pid, signal.SIGKILL)
+
+    assert osbench.finish(run) == 0, osbench.output()
+    check_accounts(osbench)
+    assert osbench.result().accounting.stored == 40_000
+
+
 def waiting_batches(osbench: Osbench) -> int:
     """Batches in the spool that the store does not have."""
     from osbench.agent.spool import scan_segment
