@@ -8,7 +8,8 @@ import sys
 import uvloop
 
 from osbench.common.cloud.administration import open_cloud
-from osbench.coordinator.contexts.messages import FromContexts, frame
+from osbench.common.framing import pack_frame
+from osbench.coordinator.contexts.messages import FromContexts
 from osbench.coordinator.contexts.server import ContextsServer
 
 
@@ -23,7 +24,7 @@ async def serve() -> None:
     transport, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, answers)
 
     def say(message: FromContexts) -> None:
-        transport.write(frame(message))
+        transport.write(pack_frame(message))
 
     await ContextsServer(open_cloud, say).serve(reader)
     transport.close()

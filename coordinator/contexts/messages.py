@@ -1,8 +1,7 @@
 """What the coordinator and its contexts process say to each other, over that process's standard input and output.
 
-Rules: a message is its length (u32, little-endian) and msgpack, decoded into these types. The pipe is private to the two
-processes, which is why credentials go over it and never over a command line. Every message names the request it is
-about. The end of the input means that the coordinator is gone.
+Rules: framed by common/framing. The pipe is private to the two processes, which is why credentials go over it and never
+over a command line. Every message names the request it is about. The end of the input means that the coordinator is gone.
 
     coordinator   SetUp | CleanUp          ─▶                                                   Recorded ─▶  Cancel ─▶
     contexts                                 ◀─ Progress, Intended, Made, Gone (any number)
@@ -10,16 +9,12 @@ about. The end of the input means that the coordinator is gone.
 """
 
 import asyncio
-import struct
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
-from osbench.common.error import ProtocolError
+from osbench.common.framing import read_frame
 from osbench.common.job import CloudAccess, UserAccess
-
-LENGTH = struct.Struct("<I")
-MAX_MESSAGE_BYTES = 256 * 1024 * 1024
 
 
 class CloudResource(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,29 +158,8 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
 ToContexts = SetUp | CleanUp | Recorded | Cancel
 FromContexts = Progress | Intended | Made | Gone | SetUpDone | CleanUpDone | Refused
 
-_encoder = msgspec.msgpack.Encoder()
 _to_contexts: Any = msgspec.msgpack.Decoder(ToContexts)
 _from_contexts: Any = msgspec.msgpack.Decoder(FromContexts)
-
-
-def frame(message: ToContexts | FromContexts) -> bytes:
-    """A message with its length before it."""
-    data = _encoder.encode(message)
-    return LENGTH.pack(len(data)) + data
-
-
-async def _read(stream: asyncio.StreamReader, decoder: Any) -> Any:
-    try:
-        (size,) = LENGTH.unpack(await stream.readexactly(LENGTH.size))
-        if size > MAX_MESSAGE_BYTES:
-            raise ProtocolError(f"message of {size} bytes on the contexts pipe; at most {MAX_MESSAGE_BYTES} are taken")
-        data = await stream.readexactly(size)
-    except (asyncio.IncompleteReadError, ConnectionResetError):
-        return None
-    try:
-        return decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise ProtocolError(f"message on the contexts pipe does not fit: {error}") from error
 
 
 async def read_to_contexts(stream: asyncio.StreamReader) -> ToContexts | None:
@@ -194,8 +168,7 @@ async def read_to_contexts(stream: asyncio.StreamReader) -> ToContexts | None:
     Raises:
         ProtocolError: it does not fit.
     """
-    message: ToContexts | None = await _read(stream, _to_contexts)
-    return message
+    return cast(ToContexts | None, await read_frame(stream, _to_contexts))
 
 
 async def read_from_contexts(stream: asyncio.StreamReader) -> FromContexts | None:
@@ -204,5 +177,4 @@ async def read_from_contexts(stream: asyncio.StreamReader) -> FromContexts | Non
     Raises:
         ProtocolError: it does not fit.
     """
-    message: FromContexts | None = await _read(stream, _from_contexts)
-    return message
+    return cast(FromContexts | None, await read_frame(stream, _from_contexts))

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import msgspec
 
 from osbench.common.error import AbortedError, CloudError, InputError, OsbenchError, ProtocolError
+from osbench.common.framing import pack_frame
 from osbench.coordinator.contexts.messages import (
     Cancel,
     CleanUp,
@@ -28,7 +29,6 @@ from osbench.coordinator.contexts.messages import (
     SetUp,
     SetUpDone,
     ToContexts,
-    frame,
     read_from_contexts,
 )
 
@@ -209,7 +209,7 @@ async def _send(process: asyncio.subprocess.Process, message: ToContexts) -> Non
 
 def _write(process: asyncio.subprocess.Process, message: ToContexts) -> None:
     assert process.stdin is not None
-    process.stdin.write(frame(message))
+    process.stdin.write(pack_frame(message))
 
 
 def _error(refused: Refused) -> OsbenchError:

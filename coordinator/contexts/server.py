@@ -18,7 +18,7 @@ import msgspec
 from osbench.common.cloud.administration import CloudView
 from osbench.common.cloud.contract import CallFailed
 from osbench.common.cloud.credentials import CloudCredentials, CloudSpec
-from osbench.common.error import AbortedError, CloudError, InputError, OsbenchError
+from osbench.common.error import AbortedError, CloudError, InputError, OsbenchError, ProtocolError
 from osbench.common.job import CloudAccess, UserAccess
 from osbench.common.scenarios.arguments import check_arguments
 from osbench.common.scenarios.registry import find_scenario
@@ -155,7 +155,10 @@ class ContextsServer:
                 log.error("request %d failed by a fault of our own", request, exc_info=error)
                 fault = CloudError(f"fault in the contexts process, see its log: {type(error).__name__}: {error}")
                 answer = await self._refuse(order, reporter, fault)
-            self._say(answer)
+            try:
+                self._say(answer)
+            except ProtocolError as error:  # Longer than a message may be: it must be answered all the same.
+                self._say(await self._refuse(order, reporter, error))
         finally:
             for table in (self._reporters, self._work, self._whole, self._runs):
                 table.pop(request, None)

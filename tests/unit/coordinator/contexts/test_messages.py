@@ -1,15 +1,10 @@
 import asyncio
 
-import pytest
-
-from osbench.common.error import ProtocolError
+from osbench.common.framing import pack_frame
 from osbench.coordinator.contexts.messages import (
-    LENGTH,
-    MAX_MESSAGE_BYTES,
     CleanUp,
     CloudResource,
     Made,
-    frame,
     read_from_contexts,
     read_to_contexts,
 )
@@ -29,24 +24,7 @@ def test_messages_come_out_as_they_went_in() -> None:
         )
         made = Made(request=7, resources=())
 
-        assert await read_to_contexts(stream(frame(order))) == order
-        assert await read_from_contexts(stream(frame(made))) == made
+        assert await read_to_contexts(stream(pack_frame(order))) == order
+        assert await read_from_contexts(stream(pack_frame(made))) == made
 
     asyncio.run(there_and_back())
-
-
-def test_the_end_of_the_pipe_is_none_also_within_a_message() -> None:
-    async def cut() -> None:
-        assert await read_to_contexts(stream(b"")) is None
-        assert await read_to_contexts(stream(frame(CleanUp(request=1, credentials={}))[:-1])) is None
-
-    asyncio.run(cut())
-
-
-@pytest.mark.parametrize("data", [LENGTH.pack(MAX_MESSAGE_BYTES + 1), LENGTH.pack(3) + b"\x93\x01\x02"])
-def test_what_does_not_fit_is_refused(data: bytes) -> None:
-    async def read() -> None:
-        await read_to_contexts(stream(data))
-
-    with pytest.raises(ProtocolError, match="message"):
-        asyncio.run(read())
