@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 from osbench.common.error import ProtocolError
+from osbench.common.known_process import boot_number
 from osbench.common.messages import ShareProgress
 
 MAGIC = 0x4F53424D_00000001
@@ -125,15 +126,6 @@ class Marks:
         """Progress in each share."""
         first = [_FIRST_SHARE + 2 * k for k in range(self.words[_SHARES_USED])]
         return tuple(ShareProgress(epoch=self.words[word], started=self.words[word + 1]) for word in first)
-
-
-def boot_number() -> int:
-    """A number of this boot of the machine (random(4), boot_id)."""
-    try:
-        text = Path("/proc/sys/kernel/random/boot_id").read_text()
-    except OSError:
-        return 0
-    return int(text.replace("-", "").strip()[:15], 16)
 
 
 def writer_pid(path: Path) -> int:

@@ -20,6 +20,7 @@ from osbench.agent.spool_index import SpoolIndex
 from osbench.agent.worker_process import report_of
 from osbench.common.error import AgentError, ProtocolError
 from osbench.common.messages import PastWorker, WorkerReport
+from osbench.common.private_file import write_private
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +49,7 @@ class SpoolFolder:
         file = self.root / "life"
         last = int(file.read_text()) if file.exists() else 0
         life = max(now_ns, last + 1)
-        temporary = self.root / "life.new"
-        temporary.write_text(str(life))
-        os.replace(temporary, file)
+        write_private(file, str(life).encode())
         return life
 
     def run(self, run: str) -> Path:

@@ -14,7 +14,6 @@ Rules: everything is made with its mode, never widened; files are replaced whole
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pathlib import Path
 import msgspec
 
 from osbench.common.error import InputError, NotFoundError, OsbenchError
+from osbench.common.private_file import write_private
 
 ENVIRONMENT_HOME = "OSBENCH_HOME"
 ENVIRONMENT_DATABASE = "OSBENCH_DATABASE"
@@ -175,20 +175,6 @@ def chosen_task(home: Home, named: str | None) -> str:
     if not chosen:
         raise NotFoundError("no task was started yet; start one with `osbench task start FILE`, or name one")
     return chosen
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Replace a file whole by one that only its owner may read, and that survives a power cut."""
-    descriptor, fresh = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it 0600.
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(fresh, path)
-    except BaseException:
-        os.unlink(fresh)
-        raise
 
 
 def _private_folder(path: Path) -> Path:

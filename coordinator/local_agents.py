@@ -1,7 +1,6 @@
 """Agents on this machine: processes of their own, so that they outlive the coordinator and are found again.
 
-Rules: nothing secret is on a command line; an agent's configuration is a 0600 file in its own folder. A process is known
-by its id and its start time together, so that a recycled id is never taken for ours.
+Rules: nothing secret is on a command line; an agent's configuration is a 0600 file in its own folder.
 """
 
 import asyncio
@@ -17,7 +16,9 @@ from pathlib import Path
 
 import psutil
 
-from osbench.common.error import AgentError
+from osbench.common.error import AgentError, ProtocolError
+from osbench.common.known_process import know, read_process
+from osbench.common.private_file import write_private
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class LocalAgent:
         }
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_private(self.folder / "agent.json", json.dumps(config))
+            write_private(self.folder / "agent.json", json.dumps(config).encode())
             with os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
                 process = subprocess.Popen(
                     [*self._command, "start", "--config", str(self.folder / "agent.json")],
@@ -72,18 +73,15 @@ class LocalAgent:
                 )
         except OSError as error:
             raise AgentError(f"agent {self.name} cannot be started in {self.folder}: {error.strerror}") from error
-        started = psutil.Process(process.pid).create_time()
-        _write_private(self.folder / "process.json", json.dumps({"pid": process.pid, "started": started}))
+        know(psutil.Process(process.pid)).save(self.folder / "process.json")
 
     def process(self) -> psutil.Process | None:
         """The agent's process; None if it does not run."""
         try:
-            known = json.loads((self.folder / "process.json").read_text())
-            process = psutil.Process(known["pid"])
-            is_ours = abs(process.create_time() - known["started"]) < 0.01
-            return process if is_ours and process.status() != psutil.STATUS_ZOMBIE else None
-        except (OSError, ValueError, KeyError, psutil.NoSuchProcess):
+            known = read_process(self.folder / "process.json")
+        except (OSError, ProtocolError):
             return None
+        return None if known is None else known.alive()
 
     async def end(self) -> None:
         """SIGTERM, and SIGKILL if that does not help in time."""
@@ -119,10 +117,3 @@ class LocalAgent:
 def local_agents(folder: Path, count: int) -> Sequence[LocalAgent]:
     """The agents of a local run: `local-1`, `local-2`, …"""
     return [LocalAgent(folder / f"local-{number}", f"local-{number}") for number in range(1, count + 1)]
-
-
-def _write_private(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".new")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text)
-    os.replace(temporary, path)

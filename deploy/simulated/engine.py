@@ -6,19 +6,16 @@
     access_log: false               one line a request into the deployment's folder
     …                               every other key is the cloud's own, see config.py
 
-Rules: the process is known by its id and its start time together, so that a later process with the same id is never
-ended in its place; the record is written before anything is waited for. All files are 0600: the configuration holds
-passwords, which are never in argv.
+Rules: a later process with the same id is never ended in its place (common/known_process); the record is written before
+anything is waited for. All files are 0600: the configuration holds passwords, which are never in argv.
 """
 
 import ipaddress
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +23,9 @@ import msgspec
 import psutil
 
 from osbench.common.cloud.credentials import CloudCredentials, CloudSpec
-from osbench.common.error import CloudError, InputError
+from osbench.common.error import CloudError, InputError, ProtocolError
+from osbench.common.known_process import KnownProcess, know, read_process
+from osbench.common.private_file import write_private
 from osbench.deploy.simulated.config import SimulationSpec, make_spec
 
 NAME = "simulated"
@@ -34,8 +33,6 @@ START_S = 30.0
 STOP_S = 10.0
 _POLL_S = 0.02
 MAX_LIFETIME_S = 30 * 86_400.0
-#: How far two readings of one process's start time may lie apart, s (the kernel keeps them in ticks of 10 ms).
-_SAME_START_S = 0.05
 
 CONFIG, PROCESS, READY, LOG, ACCESS_LOG = "cloud.json", "process.json", "ready.json", "cloud.log", "access.log"
 
@@ -46,28 +43,6 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:0"
     lifetime_s: float = 604_800.0
     access_log: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartedProcess:
-    """A process as it is known for sure.
-
-    Attributes:
-        started_s: its start time, seconds since the Unix epoch, as the kernel tells it.
-    """
-
-    pid: int
-    started_s: float
-
-    def alive(self) -> psutil.Process | None:
-        """The process, when it still runs and is the same."""
-        try:
-            process = psutil.Process(self.pid)
-            if abs(process.create_time() - self.started_s) > _SAME_START_S:
-                return None
-            return None if process.status() == psutil.STATUS_ZOMBIE else process
-        except psutil.NoSuchProcess:
-            return None
 
 
 class SimulatedEngine:
@@ -84,7 +59,7 @@ class SimulatedEngine:
         if self.is_running(folder):
             raise InputError(f"{folder}: a simulated cloud runs there already; destroy it first")
         _forget(folder)
-        _write_private(folder / CONFIG, msgspec.json.encode(cloud))
+        write_private(folder / CONFIG, msgspec.json.encode(cloud))
         started = _start(place, folder)
         try:
             ready = _wait_ready(started, folder)
@@ -153,27 +128,26 @@ def read(spec: Mapping[str, Any]) -> tuple[Place, SimulationSpec]:
         raise InputError(f"deployment spec: {error}") from error
 
 
-def _start(place: Place, folder: Path) -> StartedProcess:
+def _start(place: Place, folder: Path) -> KnownProcess:
     arguments = [sys.executable, "-m", "osbench.deploy.simulated", "--listen", place.listen]
     arguments += ["--config", str(folder / CONFIG), "--ready-file", str(folder / READY)]
     arguments += ["--lifetime", str(place.lifetime_s)]
     if place.access_log:
-        _write_private(folder / ACCESS_LOG, b"")
+        write_private(folder / ACCESS_LOG, b"")
         arguments += ["--access-log", str(folder / ACCESS_LOG)]
-    _write_private(folder / LOG, b"")
+    write_private(folder / LOG, b"")
     with (folder / LOG).open("ab") as log:
         process = subprocess.Popen(
             arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/"
         )
     # The child is left running on purpose: it is not ours to wait for, so Popen shall not warn about it.
     process.returncode = 0
-    started = StartedProcess(pid=process.pid, started_s=psutil.Process(process.pid).create_time())
-    record = {"pid": started.pid, "started_s": started.started_s}
-    _write_private(folder / PROCESS, json.dumps(record).encode())
+    started = know(psutil.Process(process.pid))
+    started.save(folder / PROCESS)
     return started
 
 
-def _wait_ready(started: StartedProcess, folder: Path) -> dict[str, Any]:
+def _wait_ready(started: KnownProcess, folder: Path) -> dict[str, Any]:
     deadline_s = time.monotonic() + START_S
     while not (folder / READY).exists():
         if started.alive() is None:
@@ -185,7 +159,7 @@ def _wait_ready(started: StartedProcess, folder: Path) -> dict[str, Any]:
     return document
 
 
-def _end(started: StartedProcess) -> None:
+def _end(started: KnownProcess) -> None:
     process = started.alive()
     if process is None:
         return
@@ -202,24 +176,18 @@ def _end(started: StartedProcess) -> None:
         raise CloudError(f"process {started.pid} of the simulated cloud does not end") from error
 
 
-def _recorded(folder: Path) -> StartedProcess | None:
-    path = folder / PROCESS
-    if not path.exists():
-        return None
+def _recorded(folder: Path) -> KnownProcess | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=StartedProcess)
-    except msgspec.MsgspecError as error:
-        raise CloudError(f"{path}: no record of a process: {error}; look for a process with {folder} in its command "
-                         "line, end it and remove the file") from error  # fmt: skip
+        return read_process(folder / PROCESS)
+    except ProtocolError as error:
+        raise CloudError(
+            f"{error}; look for a process with {folder} in its command line, end it and remove the file"
+        ) from error
 
 
-def _started_with(config: Path) -> list[StartedProcess]:
+def _started_with(config: Path) -> list[KnownProcess]:
     """The processes that have this configuration file as an argument."""
-    return [
-        StartedProcess(pid=process.pid, started_s=process.create_time())
-        for process in psutil.process_iter()
-        if str(config) in _arguments_of(process)
-    ]
+    return [know(process) for process in psutil.process_iter() if str(config) in _arguments_of(process)]
 
 
 def _arguments_of(process: psutil.Process) -> list[str]:
@@ -234,13 +202,6 @@ def _forget(folder: Path, but: str = "") -> None:
     for name in (READY, CONFIG, LOG, ACCESS_LOG, PROCESS):
         if name != but:
             (folder / name).unlink(missing_ok=True)
-
-
-def _write_private(path: Path, data: bytes) -> None:
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
 
 
 def _last_words(log: Path) -> str:

@@ -14,9 +14,11 @@ from typing import Any
 
 import psutil
 import pytest
+from msgspec.structs import replace
 
 from osbench.common.error import CloudError, InputError
-from osbench.deploy.simulated.engine import PROCESS, SimulatedEngine, StartedProcess
+from osbench.common.known_process import know
+from osbench.deploy.simulated.engine import PROCESS, SimulatedEngine
 
 pytestmark = pytest.mark.slow
 
@@ -184,11 +186,12 @@ def test_the_engine_ends_exactly_what_it_started_and_may_be_asked_twice(tmp_path
 def test_a_recycled_process_id_is_left_alone(tmp_path: Path) -> None:
     """A record of yesterday must not end whatever has that id today."""
     me = psutil.Process()
-    (tmp_path / PROCESS).write_text(json.dumps({"pid": me.pid, "started_s": me.create_time() - 3_600}))
+    known = know(me)
+    replace(known, started_s=known.started_s - 3_600).save(tmp_path / PROCESS)
     SimulatedEngine().destroy({}, tmp_path)
 
-    assert StartedProcess(pid=me.pid, started_s=me.create_time() - 3_600).alive() is None
-    assert StartedProcess(pid=me.pid, started_s=me.create_time()).alive() == me
+    assert list(tmp_path.iterdir()) == []
+    assert known.alive() == me
 
 
 def test_a_cloud_started_without_a_record_is_found_by_its_configuration(tmp_path: Path) -> None:
