@@ -5,7 +5,6 @@ by how much it wakes late is a stall (Hyperfoil's jitter watchdog does the same)
 not run is the kernel's own count, the second number of /proc/self/schedstat (Documentation/scheduler/sched-stats.rst).
 """
 
-import gc
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,7 +34,7 @@ class Schedstat:
 
 @dataclass(slots=True)
 class CollectorPauses:
-    """Sums the pauses of Python's garbage collector."""
+    """Sums the pauses of Python's garbage collector; `on_collect` is for gc.callbacks."""
 
     clock: Clock
     paused_ns: int = 0
@@ -64,33 +63,35 @@ class Watchdog:
     stall_ns: int = 0
     lag_max_ns: int = 0
     _expected_ns: int = 0
+    #: Start of the row under way; 0 before `begin`.
     _row_ns: int = 0
     _on_core_ns: int = 0
     _waiting_ns: int = 0
     _paused_ns: int = field(default=0)
 
     def begin(self) -> None:
-        """Start measuring now."""
-        gc.callbacks.append(self.pauses.on_collect)
+        """Start measuring now; the first row begins."""
         self._row_ns = self.clock.now_ns()
         self._expected_ns = self._row_ns + WAKE_NS
         self.stall_ns = self.lag_max_ns = 0
         self._on_core_ns, self._waiting_ns = self.read_schedstat()
         self._paused_ns = self.pauses.paused_ns
 
-    def end(self) -> None:
-        """Stop listening to the collector."""
-        gc.callbacks.remove(self.pauses.on_collect)
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._row_ns)
 
     def woke(self) -> None:
         """The loop woke, having been asked to WAKE_NS after it woke last."""
+        if not self.has_begun:
+            return
         now_ns = self.clock.now_ns()
         self.stall_ns = max(self.stall_ns, now_ns - self._expected_ns)
         self._expected_ns = now_ns + WAKE_NS
 
     def is_row_due(self) -> bool:
         """A second has passed since the last row."""
-        return self.clock.now_ns() - self._row_ns >= NS_PER_S
+        return self.has_begun and self.clock.now_ns() - self._row_ns >= NS_PER_S
 
     def row(self, in_flight: int, started: int, ended: int) -> HealthRow:
         """What happened since the last row; the counters are totals of the run."""

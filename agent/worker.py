@@ -90,6 +90,7 @@ class Worker:
         self.marks = Marks(marks_path(folder, setup.life, setup.worker), create=True)
         self.spool = SpoolWriter(folder, setup.life, setup.worker)
         self.watchdog = Watchdog(clock=clock, read_schedstat=Schedstat().read, pauses=CollectorPauses(clock))
+        gc.callbacks.append(self.watchdog.pauses.on_collect)
         self.recorder: Recorder | None = None
         self.pacer: Pacer | None = None
         self._words: dict[int, int] = {}
@@ -98,7 +99,7 @@ class Worker:
         self._batch_ns = self._written = 0
         self._unwritten: list[Batch] = []
         self._lease_ns: int | None = None
-        self._is_used_up = self._has_started = False
+        self._is_used_up = self._has_started = self._is_full = False
         #: Set when it was told to end and has ended.
         self.over = asyncio.Event()
         self._arrivals: asyncio.Event = asyncio.Event()
@@ -129,6 +130,7 @@ class Worker:
 
     def set_pressure(self, is_full: bool) -> None:
         """The spool is (no longer) full."""
+        self._is_full = is_full
         if self.recorder is not None:
             self.recorder.keeps_calls = not is_full
 
@@ -141,7 +143,9 @@ class Worker:
         self.pacer = Pacer(schedule=plan.schedule, start_ns=start_ns, lease_ns=self._lease_ns)
         self._batch_ns = self.clock.now_ns()
         self.marks.state = "running"
-        self.watchdog.begin()
+        # The watchdog begins with the load, not with the orders: what lies before it is nobody's business.
+        wait_s = max(start_ns - self.clock.now_ns(), 0) / NS_PER_S
+        asyncio.get_running_loop().call_later(wait_s, self.watchdog.begin)
 
     def _take(self, state: ShareState) -> None:
         assert self.pacer is not None
@@ -305,6 +309,7 @@ class Worker:
                     raise
                 log.warning("worker %d: %s; %d batches wait for room", self.setup.worker, error, len(self._unwritten))
                 return
+            self.recorder.keeps_calls = not self._is_full
             self._unwritten.pop(0)
             self._written += batch.header.iterations
             header = batch.header
@@ -355,7 +360,8 @@ class Worker:
 
     def _end(self) -> None:
         assert self.recorder is not None
-        self.recorder.health.append(self.watchdog.row(0, self._started, self._ended))
+        if self.watchdog.has_begun:
+            self.recorder.health.append(self.watchdog.row(0, self._started, self._ended))
         self._write()
         self._note()
         if not self._unwritten:

@@ -136,9 +136,10 @@
       one.values.forEach((value, at) => {
         if (value === null || (this.shown.log && value <= 0)) return close();
         const x = this.x(at + 0.5).toFixed(1), y = this.y(value).toFixed(1);
-        // A point between two gaps has no line: it is drawn as one of no length, which a round cap makes a dot.
+        // A point between two gaps has no line: it is drawn as a dot.
         const lone = open === null && (one.values[at + 1] === null || one.values[at + 1] === undefined);
-        path += (open === null ? "M" : "L") + x + " " + y + (lone ? "h.01" : "");
+        if (lone) el("circle", { class: "dot " + one.key, cx: x, cy: y, r: 3 }, svg);
+        path += (open === null ? "M" : "L") + x + " " + y;
         area += (open === null ? "M" : "L") + x + " " + y;
         if (open === null) open = x;
         last = x;
