@@ -84,6 +84,26 @@ def test_a_killed_coordinator_is_resumed_with_nothing_lost_and_nothing_twice(osb
     assert accounting.stored == written == 150_000
 
 
+def test_when_everything_was_killed_the_task_is_resumed_and_says_what_is_lost(osbench: Osbench, tmp_path: Path) -> None:
+    """What was written is delivered by the agent's next life, what was not started is run, the rest is lost."""
+    run = osbench.start("task", "start", str(task_file(tmp_path, times=40_000, concurrency=8)), "--workers", "2")
+    wait_for("records in the store", lambda: osbench.stored_count() > 3_000)
+    children = [child.pid for child in psutil.Process(run.pid).children()]
+    ours = [one.pid for one in (*osbench.agents(), *osbench.workers())]
+
+    for pid in {run.pid, *children, *ours}:
+        os.kill(pid, signal.SIGKILL)
+    run.wait(10)
+    resumed = osbench.start("task", "resume")
+
+    assert osbench.finish(resumed) == 3, osbench.output()
+    check_accounts(osbench)
+    accounting = osbench.result().accounting
+    assert accounting.not_run == 0
+    assert 0 < accounting.lost < 10_000
+    assert all(loss.agent == "local-1" and loss.first_second >= 0 for loss in accounting.losses)
+
+
 def test_a_killed_ingest_process_is_started_again_with_nothing_lost_and_nothing_twice(
     osbench: Osbench, tmp_path: Path
 ) -> None:
