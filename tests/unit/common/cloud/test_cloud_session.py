@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
@@ -23,65 +22,11 @@ from osbench.common.cloud.session import DiscardedCalls, Session
 from osbench.common.error import CloudError
 from osbench.common.outcome import Outcome
 from osbench.common.record import CALL_NEW_CONNECTION, CALL_RENEWAL, CALL_WAITING
+from osbench.common.scenarios.rehearsal import RehearsedCall, RehearsedCalls
 
 RUN = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 SERVER = {"server": {"id": "1", "name": "s", "status": "ACTIVE"}}
 CREDENTIALS = CloudCredentials(auth_url="http://k:5000/v3", username="u", password="pw", user_domain_name="Default")
-
-
-@dataclass
-class Recorded:
-    name: str
-    outcome: Outcome
-    status: int
-    error: str
-    attempt: int
-    flags: int
-    request_id: str | None
-    duration_ns: int
-
-
-@dataclass
-class Sink:
-    """A `CallSink` that keeps what it is told."""
-
-    calls: list[Recorded] = field(default_factory=list)
-    texts: list[str] = field(default_factory=lambda: [""])
-    sent: int = 0
-
-    def name_id(self, name: str) -> int:
-        self.texts.append(name)
-        return len(self.texts) - 1
-
-    def error_id(self, kind: str, message: str) -> int:
-        return self.name_id(f"{kind}|{message}")
-
-    def next_call(self) -> int:
-        self.sent += 1
-        return self.sent - 1
-
-    def add_call(
-        self,
-        name: int,
-        started_ns: int,
-        ended_ns: int,
-        outcome: Outcome,
-        status: int,
-        error: int,
-        attempt: int,
-        flags: int,
-        phases_us: tuple[int, int, int, int, int],
-        sent_bytes: int,
-        received_bytes: int,
-        request_id: str | None,
-    ) -> None:
-        took = ended_ns - started_ns
-        self.calls.append(
-            Recorded(self.texts[name], outcome, status, self.texts[error], attempt, flags, request_id, took)
-        )
-
-    def lines(self) -> list[tuple[str, str, int, int, int]]:
-        return [(call.name, call.outcome.name, call.status, call.attempt, call.flags) for call in self.calls]
 
 
 def token_answer(value: str, expires_at: str = "2030-01-01T00:00:00.000000Z", catalog: Any = None) -> Exchange:
@@ -105,12 +50,16 @@ class Stand:
         self.transport = ScriptedTransport(self.clock)
         more.setdefault("urls", {"compute": "http://n:8774/v2.1"})
         self.account = Account(credentials, self.clock, Random(1), token=token, expires_at=expires_at, **more)
-        self.sink = Sink()
+        self.sink = RehearsedCalls()
         self.session = Session(self.account, self.transport, self.sink, RequestIds(RUN), 7)
         self.nova = Nova(self.session)
 
     def headers(self, place: int) -> dict[str, str]:
         return dict(line.split(": ", 1) for line in self.transport.requests[place].headers)
+
+    def recorded(self) -> list[tuple[str, str, int, int, int]]:
+        """Name, outcome, status, attempt and flags of each call."""
+        return [(call.name, call.outcome.name, call.status, call.attempt, call.flags) for call in self.sink.calls]
 
     def paths(self) -> list[str]:
         return [f"{request.method} {request.url}" for request in self.transport.requests]
@@ -148,7 +97,20 @@ def test_a_call_is_recorded_by_its_route_with_the_services_own_id() -> None:
 
     run(stand.nova.get_server("1"))
 
-    assert stand.sink.calls == [Recorded("nova GET /servers/{id}", Outcome.OK, 200, "", 1, 0, "req-theirs", 1_000_000)]
+    assert stand.sink.calls == [
+        RehearsedCall(
+            name="nova GET /servers/{id}",
+            action=-1,
+            outcome=Outcome.OK,
+            status=200,
+            error="",
+            attempt=1,
+            flags=0,
+            started_ns=0,
+            ended_ns=1_000_000,
+            request_id="req-theirs",
+        )
+    ]
 
 
 def test_a_poll_is_flagged_and_a_server_that_is_gone_is_an_answer() -> None:
@@ -156,7 +118,7 @@ def test_a_poll_is_flagged_and_a_server_that_is_gone_is_an_answer() -> None:
     stand.transport.on("GET", "/v2.1/servers/1", answer(404, {"itemNotFound": {"message": "no", "code": 404}}))
 
     assert run(stand.nova.poll_server("1")) is None
-    assert stand.sink.lines() == [("nova GET /servers/{id}", "OK", 404, 1, CALL_WAITING)]
+    assert stand.recorded() == [("nova GET /servers/{id}", "OK", 404, 1, CALL_WAITING)]
 
 
 def test_an_unexpected_status_is_recorded_as_failed_and_raised_with_the_services_words() -> None:
@@ -170,8 +132,8 @@ def test_an_unexpected_status_is_recorded_as_failed_and_raised_with_the_services
 
     assert (caught.value.kind, caught.value.status, caught.value.is_unknown) == ("http_409", 409, False)
     assert str(caught.value) == "nova POST /servers: http_409: No valid host was found for <id>"
-    assert stand.sink.lines() == [("nova POST /servers", "FAILED", 409, 1, 0)]
-    assert stand.sink.calls[0].error == f"http_409|{caught.value}"
+    assert stand.recorded() == [("nova POST /servers", "FAILED", 409, 1, 0)]
+    assert stand.sink.calls[0].error == f"http_409: {caught.value}"
     assert "request req-x" in str(caught.value.as_cloud_error("booting"))
 
 
@@ -200,7 +162,7 @@ def test_a_lost_answer_leaves_only_creates_unknown(
     assert caught.value.is_unknown == (outcome == "UNKNOWN")
     assert (caught.value.kind, caught.value.message) == (kind.value, "why")
     name = "nova POST /servers" if is_create else "nova GET /servers/{id}"
-    assert stand.sink.lines() == [(name, outcome, 0, 1, CALL_NEW_CONNECTION)]
+    assert stand.recorded() == [(name, outcome, 0, 1, CALL_NEW_CONNECTION)]
     assert len(stand.transport.requests) == 1
 
 
@@ -224,9 +186,9 @@ def test_a_call_given_up_in_flight_is_recorded_as_unknown() -> None:
 
     asyncio.run(scenario())
 
-    assert stand.sink.lines() == [("nova POST /servers", "UNKNOWN", 0, 1, 0)]
-    assert stand.sink.calls[0].error == "cancelled|nova POST /servers: given up before its answer came"
-    assert stand.sink.calls[0].duration_ns == NS_PER_S
+    assert stand.recorded() == [("nova POST /servers", "UNKNOWN", 0, 1, 0)]
+    assert stand.sink.calls[0].error == "cancelled: nova POST /servers: given up before its answer came"
+    assert stand.sink.calls[0].ended_ns - stand.sink.calls[0].started_ns == NS_PER_S
 
 
 def test_a_401_is_tried_again_once_after_a_fresh_sign_in_and_all_three_are_recorded() -> None:
@@ -235,7 +197,7 @@ def test_a_401_is_tried_again_once_after_a_fresh_sign_in_and_all_three_are_recor
     stand.transport.on("POST", "/v3/auth/tokens", token_answer("new"))
 
     assert run(stand.nova.get_server("1")).status == "ACTIVE"
-    assert stand.sink.lines() == [
+    assert stand.recorded() == [
         ("nova GET /servers/{id}", "FAILED", 401, 1, 0),
         ("keystone POST /auth/tokens", "OK", 201, 1, CALL_RENEWAL),
         ("nova GET /servers/{id}", "OK", 200, 2, 0),
@@ -253,7 +215,7 @@ def test_a_second_401_is_a_failure() -> None:
         run(stand.nova.get_server("1"))
 
     assert caught.value.kind == "http_401"
-    assert [line[2:4] for line in stand.sink.lines()] == [(401, 1), (201, 1), (401, 2)]
+    assert [line[2:4] for line in stand.recorded()] == [(401, 1), (201, 1), (401, 2)]
 
 
 def test_a_401_with_a_token_that_cannot_be_renewed_is_a_failure_at_once() -> None:
@@ -308,11 +270,11 @@ def test_a_token_is_renewed_before_its_end_and_the_renewal_is_told_apart() -> No
     run(stand.nova.get_server("1"))
     stand.clock.advance(799 * NS_PER_S)
     run(stand.nova.get_server("1"))
-    assert [line[0][:8] for line in stand.sink.lines()] == ["nova GET", "nova GET"]
+    assert [line[0][:8] for line in stand.recorded()] == ["nova GET", "nova GET"]
 
     stand.clock.advance(122 * NS_PER_S)
     run(stand.nova.get_server("1"))
-    assert stand.sink.lines()[2:] == [
+    assert stand.recorded()[2:] == [
         ("keystone POST /auth/tokens", "OK", 201, 1, CALL_RENEWAL),
         ("nova GET /servers/{id}", "OK", 200, 1, 0),
     ]
@@ -329,7 +291,7 @@ def test_a_failed_early_renewal_does_not_fail_the_call_and_is_not_repeated_at_on
     run(stand.nova.get_server("1"))
     run(stand.nova.get_server("1"))
 
-    assert [line[2] for line in stand.sink.lines()] == [503, 200, 200]
+    assert [line[2] for line in stand.recorded()] == [503, 200, 200]
 
 
 def test_users_renew_at_different_moments() -> None:
@@ -368,7 +330,7 @@ def test_signing_in_as_part_of_the_load_leaves_the_sessions_own_token_alone() ->
 
     assert (token.value, token.project_id, token.roles) == ("another", "p1", ("member",))
     assert stand.account.token == "old"
-    assert stand.sink.lines() == [("keystone POST /auth/tokens", "OK", 201, 1, 0)]
+    assert stand.recorded() == [("keystone POST /auth/tokens", "OK", 201, 1, 0)]
 
 
 def test_validating_a_token_sends_it_beside_the_callers_own() -> None:
