@@ -175,10 +175,10 @@ def _at_most(value_us: float, bound_s: float, achieved: Achieved) -> Judgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaxSecondsPerIteration:
-    """No iteration, failed ones included, took longer than so many seconds."""
+class _Seconds:
+    """What a criterion that is one number of seconds is made of."""
 
-    name: ClassVar[str] = "max_seconds_per_iteration"
+    name: ClassVar[str]
     schema: ClassVar[dict[str, Any]] = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS}
 
     seconds: float
@@ -186,6 +186,13 @@ class MaxSecondsPerIteration:
     @classmethod
     def parse(cls, setting: object) -> Self:
         return cls(seconds=_number(cls.name, setting, 0, MAX_SECONDS, above=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxSecondsPerIteration(_Seconds):
+    """No iteration, failed ones included, took longer than so many seconds."""
+
+    name: ClassVar[str] = "max_seconds_per_iteration"
 
     def judge(self, achieved: Achieved) -> SlaResult:
         judgement = _at_most(achieved.max_us, self.seconds, achieved) if achieved.ended else Judgement.UNKNOWN
@@ -206,17 +213,10 @@ def _average(sum_us: int, count: int, bound_s: float, achieved: Achieved) -> tup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MaxAvgDuration:
+class MaxAvgDuration(_Seconds):
     """Successful iterations took on average at most so many seconds, idle time taken off."""
 
     name: ClassVar[str] = "max_avg_duration"
-    schema: ClassVar[dict[str, Any]] = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_SECONDS}
-
-    seconds: float
-
-    @classmethod
-    def parse(cls, setting: object) -> Self:
-        return cls(seconds=_number(cls.name, setting, 0, MAX_SECONDS, above=True))
 
     def judge(self, achieved: Achieved) -> SlaResult:
         judgement, found = _average(achieved.succeeded_sum_us, achieved.succeeded, self.seconds, achieved)
