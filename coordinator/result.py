@@ -27,6 +27,20 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     max_us: int
     mean_us: int
 
+    @property
+    def columns_us(self) -> tuple[int, ...]:
+        """In the order of the columns of Rally's table: min, median, 90, 95, 99 and 99.9 percent, max, average."""
+        return (
+            self.min_us,
+            self.p50_us,
+            self.p90_us,
+            self.p95_us,
+            self.p99_us,
+            self.p999_us,
+            self.max_us,
+            self.mean_us,
+        )
+
 
 class ActionLine(msgspec.Struct, frozen=True, kw_only=True):
     """A row of the table of actions.

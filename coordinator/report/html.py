@@ -330,28 +330,13 @@ def _actions(run: RunResult) -> list[_Action]:
             name=line.path[-1],
             depth=min(len(line.path) - 1, 3),
             is_total=line.path == ("total",),
-            cells=[seconds(value) for value in _figures(line.took)],
+            cells=[seconds(value) for value in (line.took.columns_us if line.took else (None,) * 8)],
             success=share(line.succeeded, line.count),
             is_bad=bool(line.failed) and not (line.path[0] == "total" and len(line.path) > 1),
             count=f"{line.count:,}",
             spread=None if line.path in _WITHOUT_SPREAD else spread(line.took),
         )
         for line in lines
-    ]
-
-
-def _figures(took: Distribution | None) -> list[int | None]:
-    if took is None:
-        return [None] * 8
-    return [
-        took.min_us,
-        took.p50_us,
-        took.p90_us,
-        took.p95_us,
-        took.p99_us,
-        took.p999_us,
-        took.max_us,
-        took.mean_us,
     ]
 
 

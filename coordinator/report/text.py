@@ -17,7 +17,7 @@ from osbench.coordinator.report.words import (
     share,
     verdict_rows,
 )
-from osbench.coordinator.result import ActionLine, CallLine, Distribution, ErrorLine, RunResult, TaskResult
+from osbench.coordinator.result import ActionLine, CallLine, ErrorLine, RunResult, TaskResult
 
 #: Lines of losses, findings and errors shown in text; JSON and HTML have all that is kept.
 MAX_DETAILS = 10
@@ -110,28 +110,12 @@ def _action_row(line: ActionLine) -> list[str]:
     depth = len(line.path) - 1
     name = plain(line.path[-1], 120)
     took = line.took
-    figures = _figures(took) if took is not None else ["n/a"] * 8
+    figures = ["n/a"] * 8 if took is None else [seconds(value) for value in took.columns_us]
     return [
         f"{'   ' * (depth - 1)} -> {name}" if depth else name,
         *figures,
         share(line.succeeded, line.count),
         str(line.count),
-    ]
-
-
-def _figures(took: Distribution) -> list[str]:
-    return [
-        seconds(value)
-        for value in (
-            took.min_us,
-            took.p50_us,
-            took.p90_us,
-            took.p95_us,
-            took.p99_us,
-            took.p999_us,
-            took.max_us,
-            took.mean_us,
-        )
     ]
 
 
