@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from osbench.common.error import InputError
-from osbench.common.nearest import did_you_mean
+from osbench.common.nearest import did_you_mean, nearest
 from osbench.common.scenarios.definition import REFERENCES, Parameter, Scenario
 
 #: Keys of a reference: exactly one of the first; the rest are Rally's and say how to look.
@@ -58,10 +58,12 @@ def argument_problems(scenario: Scenario, arguments: Mapping[str, Any]) -> tuple
             allowed = f"it takes {', '.join(known)}" if known else "it takes no arguments"
             message = f"{scenario.name} has no argument {name!r:.80}{did_you_mean(str(name), known) or f'; {allowed}'}"
             problems.append(ArgumentProblem(path=(str(name),), message=message))
+    # A misspelt name is complained about above, with a hint at the right one: one mistake is one line.
+    misspelt = {nearest(str(name), known) for name in arguments if scenario.parameter(name) is None}
     problems.extend(
         ArgumentProblem(path=(), message=f"{scenario.name} needs the argument {parameter.name!r}")
         for parameter in scenario.parameters
-        if parameter.required and parameter.name not in arguments
+        if parameter.required and parameter.name not in arguments and parameter.name not in misspelt
     )
     if not problems and scenario.check is not None:
         message = scenario.check(with_defaults(scenario, arguments))

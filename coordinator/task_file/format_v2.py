@@ -1,11 +1,12 @@
 """Format 2: a title and subtasks, each one workload (simple form) or several (`workloads`, complex form)."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from osbench.common.task import RunnerSpec, Subtask, TaskSpec, Workload
 from osbench.coordinator.task_file.document import Items, Node, Scalar, Table
 from osbench.coordinator.task_file.problem import Position
-from osbench.coordinator.task_file.schema import found, refuse, unknown_key
+from osbench.coordinator.task_file.schema import found, is_misspelt, refuse, unknown_key
 from osbench.coordinator.task_file.workload import (
     DEFAULT_RUNNER,
     DESCRIPTION,
@@ -40,7 +41,7 @@ def read_format_v2(root: Table, reading: Reading) -> TaskSpec:
     if version is not None and not _is_two(version.value):
         message = f"version is {found(version.value)}; allowed: 2 (a file of format 1 has no version)"
         problems.add(version.value.position, message)
-    if root.entry("title") is None:
+    if _lacks(root, "title", TASK_KEYS):
         problems.add(root.position, "task lacks the key 'title'; allowed: text of at most 255 characters")
     return TaskSpec(
         title=text_of(root, "title", TITLE, "task", problems),
@@ -55,10 +56,17 @@ def _is_two(node: Node) -> bool:
     return isinstance(node, Scalar) and not isinstance(node.value, bool) and node.value == 2
 
 
+def _lacks(table: Table, key: str, known: Iterable[str]) -> bool:
+    """Whether a key is missing, and no other is told to be it misspelt."""
+    return table.entry(key) is None and not is_misspelt(key, (entry.key for entry in table.entries), known)
+
+
 def _subtasks(root: Table, reading: Reading) -> tuple[Subtask, ...]:
     entry = root.entry("subtasks")
     if entry is None:
-        reading.problems.add(root.position, "task lacks the key 'subtasks'; allowed: a list of subtasks, one or more")
+        if _lacks(root, "subtasks", TASK_KEYS):
+            message = "task lacks the key 'subtasks'; allowed: a list of subtasks, one or more"
+            reading.problems.add(root.position, message)
         return ()
     if not isinstance(entry.value, Items) or not entry.value.items:
         refuse(entry.value, "subtasks", "a list of subtasks, one or more", reading.problems)
@@ -82,7 +90,7 @@ def _subtask(node: Node, position: int, reading: Reading) -> Subtask:
     for entry in node.entries:
         if entry.key not in keys:
             unknown_key(entry, "subtask with workloads" if is_complex else "subtask", keys, problems)
-    if node.entry("title") is None:
+    if _lacks(node, "title", keys):
         problems.add(node.position, f"subtask lacks the key 'title'; allowed: {SUBTASK_TITLE.allowed()}")
     text_of(node, "group", DESCRIPTION, "subtask", problems)
     return Subtask(
@@ -124,9 +132,10 @@ def _workload(table: Table, position: int, reading: Reading) -> Workload:
     example = "{Dummy.dummy: {sleep: 1}}"
     if "scenario" not in values:
         where = "workload" if table.entry("title") is None else "subtask"
-        problems.add(
-            table.position, f"{where} lacks the key 'scenario'; allowed: a mapping with one key, e.g. {example}"
-        )
+        if _lacks(table, "scenario", SIMPLE_KEYS):
+            problems.add(
+                table.position, f"{where} lacks the key 'scenario'; allowed: a mapping with one key, e.g. {example}"
+            )
     elif (entry := single(values["scenario"], "scenario", example, problems)) and (
         known := read_scenario(entry, reading)
     ):

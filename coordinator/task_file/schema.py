@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from osbench.common.nearest import nearest
 from osbench.coordinator.task_file.document import Entry, Items, Node, Scalar, Table, plain
 from osbench.coordinator.task_file.problem import Position, Problems, listed, quoted, suggestion
 
@@ -35,9 +36,9 @@ def found(node: Node) -> str:
     """What stands at a node, for a message."""
     match node:
         case Items():
-            return "a list"
+            return "a list" if node.items else "an empty list"
         case Table():
-            return "a mapping"
+            return "a mapping" if node.entries else "an empty mapping"
         case Scalar(value=None):
             return "empty"
         case Scalar(value=bool() as flag):
@@ -269,9 +270,9 @@ class Mapped:
             entry = written.pop(name, None)
             if entry is not None:
                 values[name] = key.schema.read(entry.value, f"{where}: {name}", problems)
-            elif key.default is REQUIRED:
+            elif key.default is REQUIRED and not (self.others is None and is_misspelt(name, written, self.keys)):
                 problems.add(at, f"{where} lacks the key {name!r}; allowed: {key.schema.allowed()}")
-            elif key.default is not ABSENT:
+            elif key.default is not REQUIRED and key.default is not ABSENT:
                 values[name] = key.default
         for name, entry in written.items():
             if self.others is None:
@@ -279,6 +280,12 @@ class Mapped:
             else:
                 values[name] = self.others.read(entry.value, f"{where}: {name}", problems)
         return values
+
+
+def is_misspelt(name: str, written: Iterable[str], known: Iterable[str]) -> bool:
+    """Whether a missing key was written wrong: the complaint about that hints at it, and one mistake is one line."""
+    names = list(known)
+    return any(key not in names and nearest(key, names) == name for key in written)
 
 
 def unknown_key(entry: Entry, where: str, known: Iterable[str], problems: Problems) -> None:

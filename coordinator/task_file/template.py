@@ -107,13 +107,14 @@ def render(source: Source, arguments: Mapping[str, Any], problems: Problems) -> 
     environment = _environment(source.folder)
     try:
         tree = environment.parse(source.text)
+        undeclared = meta.find_undeclared_variables(tree)  # Compiles it: unknown filters and tests show here.
     except jinja2.TemplateSyntaxError as error:
         problems.add(Position(error.lineno, 1), f"wrong template syntax: {error.message}")
         return None
     except RecursionError:
         problems.add(Position(1, 1), "wrong template: an expression is nested too deep")
         return None
-    missing = _missing(tree, set(arguments) | set(environment.globals))
+    missing = _missing(tree, undeclared, set(arguments) | set(environment.globals))
     for name in missing:
         cure = f'--task-args "{name}=…" or, in the file, {{% set {name} = {name} or "…" %}}'
         hint = suggestion(name, arguments)
@@ -166,8 +167,12 @@ def _failing_line(error: Exception) -> tuple[int, str]:
     return line, where
 
 
-def _missing(tree: nodes.Template, known: set[str]) -> list[str]:
-    """Variables that are used, unknown, and nowhere given a default; in alphabetical order."""
+def _missing(tree: nodes.Template, undeclared: set[str], known: set[str]) -> list[str]:
+    """Variables that are used, unknown, and nowhere given a default; in alphabetical order.
+
+    Args:
+        undeclared: all that the template uses and does not set before. known: those with a value.
+    """
     given = set(known)
     for assignment in tree.find_all(nodes.Assign):
         targets = [assignment.target, *assignment.target.find_all(nodes.Name)]
@@ -181,7 +186,7 @@ def _missing(tree: nodes.Template, known: set[str]) -> list[str]:
             guarded.append(test.node)
     guarded.extend(either.left for either in tree.find_all(nodes.Or))
     given |= {node.name for node in guarded if isinstance(node, nodes.Name)}
-    return sorted(meta.find_undeclared_variables(tree) - given)
+    return sorted(undeclared - given)
 
 
 def _place_of(name: str, tree: nodes.Template, text: str) -> Position:

@@ -120,8 +120,8 @@ def single(node: Node, what: str, example: str, problems: Problems) -> Entry | N
     """The one entry of a mapping that must have exactly one."""
     if isinstance(node, Table) and len(node.entries) == 1:
         return node.entries[0]
-    seen = f"{len(node.entries)} keys" if isinstance(node, Table) else found(node)
-    problems.add(node.position, f"{what} has {seen}; allowed: a mapping with exactly one key, e.g. {example}")
+    seen = f"has {len(node.entries)} keys" if isinstance(node, Table) else f"is {found(node)}"
+    problems.add(node.position, f"{what} {seen}; allowed: a mapping with exactly one key, e.g. {example}")
     return None
 
 

@@ -122,8 +122,13 @@ def test_a_bad_regular_expression_is_refused_before_the_load() -> None:
 
 
 def test_all_problems_are_named_at_once() -> None:
-    with pytest.raises(InputError, match=r"no argument 'imag'.*; .*'count' must be.*; .*needs the argument 'image'"):
-        check_arguments(make, {"imag": "a", "count": []})
+    with pytest.raises(InputError, match=r"no argument 'colour'.*; .*'count' must be.*; .*needs the argument 'image'"):
+        check_arguments(make, {"colour": "a", "count": []})
+
+
+def test_a_misspelt_required_argument_is_one_problem() -> None:
+    """Told as unknown and as missing too, it would look like two things to mend."""
+    assert problems(imag="a") == [(("imag",), "Things.make has no argument 'imag'; did you mean 'image'?")]
 
 
 def test_defaults_fill_what_was_left_out() -> None:

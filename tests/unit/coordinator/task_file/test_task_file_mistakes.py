@@ -31,7 +31,6 @@ FORMAT_2 = [
     (
         2,
         "titel: x",
-        "task.yaml:1:1: task lacks the key 'title'; allowed: text of at most 255 characters",
         "task.yaml:2:1: task has the unknown key 'titel'; allowed: title, version, subtasks, description, tags;"
         " did you mean 'title'?",
     ),
@@ -47,8 +46,6 @@ FORMAT_2 = [
     (
         5,
         "    scenaro:",
-        "task.yaml:4:5: subtask lacks the key 'scenario'; allowed: a mapping with one key,"
-        " e.g. {Dummy.dummy: {sleep: 1}}",
         "task.yaml:5:5: subtask has the unknown key 'scenaro'; allowed: title, group, tags, scenario, runner, sla,"
         " hooks, contexts, description; did you mean 'scenario'?",
     ),
@@ -77,7 +74,7 @@ FORMAT_2 = [
     (
         6,
         "      Dummy.dummy",
-        "task.yaml:6:7: scenario has the text 'Dummy.dummy'; allowed: a mapping with exactly one key,"
+        "task.yaml:6:7: scenario is the text 'Dummy.dummy'; allowed: a mapping with exactly one key,"
         " e.g. {Dummy.dummy: {sleep: 1}}",
     ),
     (
@@ -250,14 +247,16 @@ def test_a_wrong_line_of_format_2_is_told_where_and_why(
 
 
 FORMAT_1 = [
-    ("{}", "task.yaml:1:1: the task is a mapping; allowed: a mapping: `version: 2` with title and subtasks,"
+    ("{}", "task.yaml:1:1: the task is an empty mapping; allowed: a mapping: `version: 2` with title and subtasks,"
      " or scenario names with lists of workloads"),
     ("", "task.yaml:1:1: the task is empty; allowed: a mapping: `version: 2` with title and subtasks,"
      " or scenario names with lists of workloads"),
     ("- a", "task.yaml:1:1: the task is a list; allowed: a mapping: `version: 2` with title and subtasks,"
      " or scenario names with lists of workloads"),
-    ("Dummy.dummy: {}", "task.yaml:1:14: scenario Dummy.dummy is a mapping; allowed: a list of workloads, one or more"),
-    ("Dummy.dummy: []", "task.yaml:1:14: scenario Dummy.dummy is a list; allowed: a list of workloads, one or more"),
+    ("Dummy.dummy: {}", "task.yaml:1:14: scenario Dummy.dummy is an empty mapping; allowed: a list of workloads,"
+     " one or more"),
+    ("Dummy.dummy: []", "task.yaml:1:14: scenario Dummy.dummy is an empty list; allowed: a list of workloads,"
+     " one or more"),
     ("Dummy.dummy: [5]", "task.yaml:1:15: workload of Dummy.dummy is 5; allowed: a mapping with the keys args,"
      " description, runner, context, sla, hooks"),
     ("Dummy.dummy: [{contexts: {}}]", "task.yaml:1:16: workload of Dummy.dummy has the unknown key 'contexts';"
@@ -273,6 +272,12 @@ FORMAT_1 = [
     ("Dummy.dummy: [{hooks: [{name: sys_call, args: x, trigger: {name: evnt, args: {}}}]}]",
      "task.yaml:1:66: unknown hook trigger 'evnt'; allowed: event; did you mean 'event'?"),
 ]  # fmt: skip
+
+
+def test_an_unknown_filter_or_test_of_the_template_is_told_at_its_line(complaints: Complaints) -> None:
+    """They show when the template is compiled, not when it is parsed."""
+    assert complaints("a: 1\nb: {{ 3 | fooo }}") == ["task.yaml:2:1: wrong template syntax: No filter named 'fooo'."]
+    assert complaints("a: {{ 3 is fooo }}") == ["task.yaml:1:1: wrong template syntax: No test named 'fooo'."]
 
 
 @pytest.mark.parametrize(("text", "expected"), FORMAT_1)
