@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-import sys
 from collections.abc import Awaitable, Callable
 
 from osbench.common.error import AgentError
 from osbench.common.framing import pack_frame, read_frame
+from osbench.coordinator.child_process import let_go, start_child
 from osbench.coordinator.ingest_messages import FromIngest, IngestReady, IngestSetup, from_ingest
 
 log = logging.getLogger(__name__)
@@ -34,15 +34,7 @@ class IngestLink:
         Raises:
             AgentError: it did not come up; its own log says why.
         """
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "osbench.coordinator.ingest_process",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            limit=2**26,
-            start_new_session=True,
-        )
+        process = await start_child("osbench.coordinator.ingest_process")
         assert process.stdin is not None
         assert process.stdout is not None
         self._process = process
@@ -79,13 +71,5 @@ class IngestLink:
 
     async def close(self) -> None:
         """Let the process go."""
-        if self._process is None:
-            return
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            async with asyncio.timeout(LEAVE_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        if self._process is not None:
+            await let_go(self._process, LEAVE_S)

@@ -6,14 +6,14 @@ the process dies, every request under way fails, and the next one starts a new p
 
 import asyncio
 import itertools
-import sys
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from osbench.common.error import AbortedError, CloudError, InputError, OsbenchError, ProtocolError
 from osbench.common.framing import pack_frame
+from osbench.coordinator.child_process import let_go, start_child
 from osbench.coordinator.contexts.messages import (
     Cancel,
     CleanUp,
@@ -65,14 +65,9 @@ class _Pending:
 
 
 class ContextsProcess:
-    """A contexts process, started when first needed. Bound to one event loop.
+    """A contexts process, started when first needed. Bound to one event loop."""
 
-    Args:
-        log: where its standard error goes; the coordinator's own by default.
-    """
-
-    def __init__(self, log: Any = None) -> None:
-        self._log = log
+    def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._numbers = itertools.count(1)
@@ -114,14 +109,7 @@ class ContextsProcess:
         """Let the process go: it cleans up nothing. Requests under way fail."""
         if self._process is None:
             return
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        try:
-            async with asyncio.timeout(LEAVE_S):
-                await self._process.wait()
-        except TimeoutError:
-            self._process.kill()
-            await self._process.wait()
+        await let_go(self._process, LEAVE_S)
         if self._reader is not None:
             await self._reader
 
@@ -147,15 +135,7 @@ class ContextsProcess:
             del self._pending[number]
 
     async def _start(self) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "osbench.coordinator.contexts",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=self._log,
-            start_new_session=True,
-        )
+        process = await start_child("osbench.coordinator.contexts")
         assert process.stdout is not None
         self._reader = asyncio.create_task(self._read(process, process.stdout))
         return process
