@@ -14,6 +14,7 @@ from osbench.coordinator.task_file.workload import (
     read_arguments,
     read_contexts,
     read_hook,
+    read_hooks,
     read_runner,
     read_scenario,
     read_sla,
@@ -64,7 +65,7 @@ def _workload(node: Node, name: str, scenario: ScenarioEntry, position: int, rea
         runner=_runner(node, reading) if "runner" in values else DEFAULT_RUNNER,
         contexts=read_contexts(values.get("context"), reading),
         sla=read_sla(values.get("sla"), reading),
-        hooks=_hooks(values.get("hooks"), reading),
+        hooks=read_hooks(values.get("hooks"), HOOK_KEYS, _hook, reading),
     )
 
 
@@ -87,22 +88,7 @@ def _runner(workload: Table, reading: Reading) -> Any:
     return read_runner(named, without_type(node), reading)
 
 
-def _hooks(node: Node | None, reading: Reading) -> tuple[dict[str, Any], ...]:
-    if node is None:
-        return ()
-    if not isinstance(node, Items):
-        refuse(node, "hooks", "a list", reading.problems)
-        return ()
-    return tuple(_hook(item, reading) for item in node.items)
-
-
-def _hook(node: Node, reading: Reading) -> dict[str, Any]:
-    if not isinstance(node, Table):
-        refuse(node, "hook", f"a mapping with the keys {', '.join(HOOK_KEYS)}", reading.problems)
-        return {}
-    for entry in node.entries:
-        if entry.key not in HOOK_KEYS:
-            unknown_key(entry, "hook", HOOK_KEYS, reading.problems)
+def _hook(node: Table, reading: Reading) -> dict[str, Any]:
     trigger = node.entry("trigger")
     if trigger is None or not isinstance(trigger.value, Table):
         at = node.position if trigger is None else trigger.value.position

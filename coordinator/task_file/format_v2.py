@@ -16,6 +16,7 @@ from osbench.coordinator.task_file.workload import (
     read_arguments,
     read_contexts,
     read_hook,
+    read_hooks,
     read_runner,
     read_scenario,
     read_sla,
@@ -150,7 +151,7 @@ def _workload(table: Table, position: int, reading: Reading) -> Workload:
         runner=_runner(values.get("runner"), reading),
         contexts=read_contexts(values.get("contexts"), reading),
         sla=read_sla(values.get("sla"), reading),
-        hooks=_hooks(values.get("hooks"), reading),
+        hooks=read_hooks(values.get("hooks"), HOOK_KEYS, _hook, reading),
     )
 
 
@@ -168,23 +169,8 @@ def _runner(node: Node | None, reading: Reading) -> RunnerSpec:
     return DEFAULT_RUNNER
 
 
-def _hooks(node: Node | None, reading: Reading) -> tuple[dict[str, Any], ...]:
-    if node is None:
-        return ()
-    if not isinstance(node, Items):
-        refuse(node, "hooks", "a list", reading.problems)
-        return ()
-    return tuple(_hook(item, reading) for item in node.items)
-
-
-def _hook(node: Node, reading: Reading) -> dict[str, Any]:
+def _hook(node: Table, reading: Reading) -> dict[str, Any]:
     problems = reading.problems
-    if not isinstance(node, Table):
-        refuse(node, "hook", f"a mapping with the keys {', '.join(HOOK_KEYS)}", problems)
-        return {}
-    for entry in node.entries:
-        if entry.key not in HOOK_KEYS:
-            unknown_key(entry, "hook", HOOK_KEYS, problems)
     missing = Scalar(Position(node.position.line, node.position.column), None)
     named = {}
     for key, example in (("action", '{sys_call: "…"}'), ("trigger", "{event: {unit: iteration, at: [5]}}")):

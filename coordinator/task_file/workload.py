@@ -3,15 +3,15 @@
 Rules: a name may carry its platform (`users@openstack`), which is dropped; names are looked up in the catalog handed in.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from osbench.common.task import RunnerSpec
 from osbench.coordinator.task_file.catalog import Catalog, ScenarioEntry, Setting
-from osbench.coordinator.task_file.document import Entry, Node, Scalar, Table
+from osbench.coordinator.task_file.document import Entry, Items, Node, Scalar, Table
 from osbench.coordinator.task_file.problem import Problems, listed, quoted, suggestion
-from osbench.coordinator.task_file.schema import Sequence, Text, found, refuse
+from osbench.coordinator.task_file.schema import Sequence, Text, found, refuse, unknown_key
 
 PLATFORMS = ("openstack", "default")
 DEFAULT_RUNNER = RunnerSpec(kind="serial", options={"times": 1})
@@ -135,6 +135,31 @@ def read_tags(table: Table, where: str, problems: Problems) -> tuple[str, ...]:
     """The optional tags of a mapping."""
     entry = table.entry("tags")
     return () if entry is None else tuple(TAGS.read(entry.value, f"{where}: tags", problems))
+
+
+def read_hooks(
+    node: Node | None, keys: tuple[str, ...], read: Callable[[Table, Reading], dict[str, Any]], reading: Reading
+) -> tuple[dict[str, Any], ...]:
+    """The section `hooks`.
+
+    Args:
+        keys: of one hook. read: one hook, whose keys are known.
+    """
+    if node is None:
+        return ()
+    if not isinstance(node, Items):
+        refuse(node, "hooks", "a list", reading.problems)
+        return ()
+    hooks: list[dict[str, Any]] = []
+    for item in node.items:
+        if isinstance(item, Table):
+            for entry in item.entries:
+                if entry.key not in keys:
+                    unknown_key(entry, "hook", keys, reading.problems)
+            hooks.append(read(item, reading))
+        else:
+            refuse(item, "hook", f"a mapping with the keys {', '.join(keys)}", reading.problems)
+    return tuple(hooks)
 
 
 def read_hook(action: Entry, trigger: Entry, description: str, reading: Reading) -> dict[str, Any]:
