@@ -9,14 +9,56 @@ from hypothesis import strategies as st
 
 from osbench.agent.spool import SEGMENT_BYTES, SpoolWriter, read_entry, scan_segment, segment_path
 from osbench.common.error import ProtocolError
-from osbench.common.record import Batch, BatchIdentity, Rows, encode_batch
+from osbench.common.record import (
+    ActionRow,
+    Batch,
+    BatchIdentity,
+    CallRow,
+    HealthRow,
+    IterationRow,
+    Rows,
+    decode_rows,
+    encode_batch,
+)
 
+GOLDEN = Path(__file__).parents[2] / "golden" / "spool-v1.seg"
 IDENTITY = BatchIdentity(run="run", agent="a", life=7, worker=2, start_ns=0)
 
 
 def batch(seq: int, iterations: int = 3) -> Batch:
     rows = [(i, -1, i, i + 5, 0, 0, 0) for i in range(iterations)]
     return encode_batch(IDENTITY, seq, Rows(iterations=rows, names={}, errors={}, request_ids={}))
+
+
+#: What is in the two batches of the golden segment, number 41 and 42; a third was cut off in the middle.
+GOLDEN_IDENTITY = BatchIdentity(
+    run="11111111-2222-4333-8444-555555555555", agent="load-1", life=3, worker=2, start_ns=10**15
+)
+GOLDEN_ROWS = (
+    Rows(
+        iterations=[
+            IterationRow(7, 10**15 + 1, 10**15 + 5, 10**15 + 2 * 10**9, 10**8, 0, 0),
+            IterationRow(10**12, -1, 10**15 + 9, 10**15 + 3 * 10**9, 0, 2, 1),
+        ],
+        actions=[ActionRow(7, 0, -1, 2, 10**15 + 6, 10**15 + 10**9, -1, 0)],
+        calls=[CallRow(7, 0, 1, 10**15 + 7, 10**15 + 8, 1, 503, 1, 2, 9, 1, 2, 3, 4, 5, 6, 7)],
+        health=[],
+        hosts=[],
+        names={1: "nova GET /servers/{id}", 2: "nova.böot"},
+        errors={1: ("http_503", "503 on GET /servers/{id}")},
+        request_ids={0: "req-1"},
+    ),
+    Rows(
+        iterations=[],
+        actions=[],
+        calls=[],
+        health=[HealthRow(10**15 + 10**9, 10**9, 1, 2, 3, 4, 5, 6, 7, 8)],
+        hosts=[],
+        names={},
+        errors={},
+        request_ids={},
+    ),
+)
 
 
 @pytest.fixture
@@ -105,3 +147,17 @@ def test_after_its_segment_was_deleted_a_worker_writes_to_a_new_one(tmp_path: Pa
     assert writer.write(batch(2)) == (2, 12)
     assert [entry.header.seq for entry in scan_segment(segment_path(tmp_path, 7, 2, 2))] == [2]
     writer.close()
+
+
+def test_golden_segment_of_version_1_stays_readable() -> None:
+    """An upgraded agent finds what the one before it could not deliver: none of it may be lost."""
+    entries = list(scan_segment(GOLDEN))
+    found = [read_entry(entry) for entry in entries]
+
+    assert [entry.header.key for entry in entries] == [
+        (GOLDEN_IDENTITY.run, "load-1", 3, 2, 41),
+        (GOLDEN_IDENTITY.run, "load-1", 3, 2, 42),
+    ]
+    assert [entry.header.start_ns for entry in entries] == [10**15, 10**15]
+    assert [decode_rows(entry.header, body) for entry, (_, body) in zip(entries, found, strict=True)] == [*GOLDEN_ROWS]
+    assert GOLDEN.stat().st_size > entries[-1].offset + sum(map(len, found[-1]))

@@ -1,0 +1,67 @@
+"""Saved runs of earlier releases: a task whose coordinator died is resumed by the next release too."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from osbench.common.messages import LostBatches
+from osbench.coordinator.run_snapshot import (
+    SNAPSHOT_VERSION,
+    Division,
+    NotRun,
+    Rest,
+    RunSnapshot,
+    SharePlace,
+    WorkerKey,
+    WorkerPlace,
+    unpack_snapshot,
+)
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "snapshot-v1.msgpack"
+ONE, OTHER = WorkerKey("load-1", 3, 0), WorkerKey("load-2", 2**62, 1)
+SNAPSHOT = RunSnapshot(
+    version=1,
+    run="11111111-2222-4333-8444-555555555555",
+    phase="running",
+    goal="run",
+    revision=5,
+    start_ns=2**62,
+    aborted="asked for by the user",
+    collected=True,
+    lives={"load-1": 3, "load-2": 2**62},
+    divisions=(
+        Division(epoch=1, source_epoch=0, source_owner=0, begin=0, takers=(ONE, OTHER), revision=1),
+        Division(epoch=2, source_epoch=1, source_owner=1, begin=17, takers=(ONE,), revision=4),
+    ),
+    shares=(
+        SharePlace(epoch=1, owner=0, started=20, until=None, closed=False),
+        SharePlace(epoch=1, owner=1, started=17, until=17, closed=True),
+    ),
+    workers=(
+        WorkerPlace(key=ONE, state="running", last_seq=4, since_ns=-1, error=""),
+        WorkerPlace(
+            key=OTHER,
+            state="died",
+            last_seq=3,
+            since_ns=5,
+            error="ended by signal 9",
+            lost=(LostBatches(first_seq=2, last_seq=3, iterations=5, first_ns=1, last_ns=2),),
+        ),
+    ),
+    rests=(Rest(epoch=2, owner=0, begin=3, since_ns=6, reason="ended by signal 9"),),
+    not_run=(
+        NotRun(key=OTHER, count=7, at_ns=8, reason="aborted"),
+        NotRun(key=None, count=9, at_ns=10, reason="no worker was left"),
+    ),
+)
+
+
+def test_golden_snapshot_of_version_1_stays_readable() -> None:
+    assert unpack_snapshot(GOLDEN.read_bytes()) == SNAPSHOT
+    assert SNAPSHOT_VERSION == 1
+
+
+def test_what_is_no_snapshot_is_refused() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        unpack_snapshot(b"\x81\xa7version\x01")
