@@ -16,6 +16,7 @@ class Phase(StrEnum):
 
     STARTING = "starting agents"
     PREPARING = "setting up"
+    BRIEFING = "preparing agents"
     ARMING = "arming"
     RUNNING = "running"
     DRAINING = "draining"
@@ -89,16 +90,22 @@ class TaskOutcome:
     """What came of a task.
 
     Attributes:
-        verdicts: of its runs. is_aborted: the user ended it. failure: why it could not go on, empty otherwise.
+        verdicts: of its runs. is_aborted: the user ended it. is_sla_abort: it was ended since a criterion had failed.
+        failure: why it could not go on, empty otherwise.
     """
 
     task: str
     verdicts: tuple[Verdict, ...] = ()
     is_aborted: bool = False
+    is_sla_abort: bool = False
     failure: str = ""
 
     def exit_code(self, *, require_valid: bool) -> int:
         """What the command line ends with."""
         return exit_code(
-            self.verdicts, is_aborted=self.is_aborted, is_failed=bool(self.failure), require_valid=require_valid
+            self.verdicts,
+            is_aborted=self.is_aborted,
+            is_failed=bool(self.failure),
+            is_sla_abort=self.is_sla_abort,
+            require_valid=require_valid,
         )

@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 PROGRESS_S = 0.5
 #: What a phase of the run state machine is called for the user.
 SHOWN_PHASES = {
-    RunPhase.PLANNED: Phase.STARTING,
-    RunPhase.PREPARING: Phase.STARTING,
+    RunPhase.PLANNED: Phase.BRIEFING,
+    RunPhase.PREPARING: Phase.BRIEFING,
     RunPhase.ARMING: Phase.ARMING,
     RunPhase.RUNNING: Phase.RUNNING,
     RunPhase.DRAINING: Phase.DRAINING,
@@ -79,6 +79,8 @@ class TaskRun:
         self.aborted = ""
         self.is_sla_abort = False
         self.leftovers: list[Leftover] = []
+        #: The user leaves all as it is: what is still under way is going to fail, and nobody needs to be told.
+        self._is_left = False
         self._store = store
         self._conductor = conductor
         self._contexts = contexts
@@ -119,6 +121,9 @@ class TaskRun:
             assert self.aborted, "who is aborted was asked to end"
         except OsbenchError as error:
             failure = str(error)
+        except asyncio.CancelledError:
+            self._is_left = True
+            raise
         if self.leftovers and not failure:
             failure = f"{len(self.leftovers)} resources are left on the cloud: {self.leftovers[0]}"
         await asyncio.to_thread(self._end, failure)
@@ -126,6 +131,7 @@ class TaskRun:
             task=self.task.id,
             verdicts=tuple(self.verdicts),
             is_aborted=bool(self.aborted) and not self.is_sla_abort,
+            is_sla_abort=self.is_sla_abort,
             failure=failure,
         )
 
@@ -144,6 +150,7 @@ class TaskRun:
     async def _run_workload(self, workload: Workload, known: Run | None) -> None:
         if known is not None and known.phase in FINAL_PHASES and known.verdict:
             self.verdicts.append(msgspec.convert(known.verdict, Verdict))
+            await self._clean_up_again(known, workload)
             return
         run = known
         if run is None:
@@ -188,8 +195,10 @@ class TaskRun:
         finally:
             self._setting_up = None
         await asyncio.to_thread(self._store.run_contexts_update, run.id, msgspec.to_builtins(made))
-        plan = plan_run(workload, run=run.id, task=self.task.id, seed=secrets.randbits(63), arguments=made.arguments)
-        await asyncio.to_thread(self._store.run_update, run.id, plan=plan)
+        if run.plan is None:  # A run that is taken up again keeps its plan, which its records belong to.
+            seed = secrets.randbits(63)
+            plan = plan_run(workload, run=run.id, task=self.task.id, seed=seed, arguments=made.arguments)
+            await asyncio.to_thread(self._store.run_update, run.id, plan=plan)
         return made
 
     # The load.
@@ -234,6 +243,11 @@ class TaskRun:
 
     # After it.
 
+    async def _clean_up_again(self, run: Run, workload: Workload) -> None:
+        """Of a run that had ended when the coordinator did: its clean-up may not have begun, or have left something."""
+        ledger = StoreLedger(self._store, deployment=self.task.deployment, task=self.task.id, run=run.id)
+        await self._clean_up(run, workload, ledger, await self._made_before(run))
+
     async def _clean_up(self, run: Run, workload: Workload, ledger: StoreLedger, made: SetUpDone | None) -> None:
         """Remove all the run made; what cannot be removed is said, and is no reason to hide the run's numbers."""
         scenario = SCENARIOS[workload.scenario]
@@ -255,12 +269,18 @@ class TaskRun:
                 order, ledger, lambda step: self._show_step(workload, Phase.CLEANING, step)
             )
         except OsbenchError as error:
+            if self._is_left:
+                return
             log.error("clean-up of run %s: %s; `osbench task status` lists what is left", run.id, error)
             self.leftovers += [Leftover(resource=resource, reason=str(error)) for resource in recorded]
             return
         self.leftovers += done.leftovers
         for leftover in done.leftovers:
             log.error("left on the cloud: %s", leftover)
+        if (
+            not done.leftovers
+        ):  # Nothing is to be cleaned up again, and passwords of users who are gone need no keeping.
+            await asyncio.to_thread(self._store.run_contexts_update, run.id, {})
 
     # What is shown, and what is watched.
 
@@ -268,7 +288,7 @@ class TaskRun:
         criteria = parse_criteria(workload.sla)
         while True:
             self._show(self._load_update(workload, state, live))
-            if self._abort_on_sla_failure and state.phase is RunPhase.RUNNING:
+            if self._abort_on_sla_failure and not self.aborted and state.phase is RunPhase.RUNNING:
                 results = judge_all(criteria, live.achieved())
                 if worst([result.judgement for result in results]) is Judgement.FAIL:
                     self.is_sla_abort = True
