@@ -173,13 +173,21 @@ def chosen_task(home: Home, named: str | None) -> str:
     """
     chosen = named or home.choices().task
     if not chosen:
-        raise NotFoundError("no task was started yet; start one with `osbench task start FILE`, or name one")
+        raise NotFoundError(
+            "no task is in use: none was started yet, or the last one was deleted; name one of `osbench task list`, "
+            "or start one with `osbench task start FILE`"
+        )
     return chosen
 
 
 def _private_folder(path: Path) -> Path:
+    """The folder, made if it is not there, and the missing ones above it too: each for its owner only.
+
+    `Path.mkdir` gives its mode to the last one alone.
+    """
     if not path.is_dir():
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            _private_folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
     return path
 

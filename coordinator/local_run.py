@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -210,6 +210,9 @@ def _remove(folder: Path, hosts: Sequence[LocalAgent]) -> None:
     for host in hosts:
         if not host.has_spooled():
             shutil.rmtree(host.folder, ignore_errors=True)
+    for parent in {host.folder.parent for host in hosts}:
+        with suppress(OSError):  # Not empty: one of them stays.
+            parent.rmdir()
 
 
 def _agents_folder(home: Home, task_id: str) -> Path:

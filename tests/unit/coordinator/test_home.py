@@ -78,3 +78,11 @@ def test_one_process_at_a_time_runs_a_task(home: Home) -> None:
             raise AssertionError("two locks on one task")
         assert home.is_task_run("t")
     assert not home.is_task_run("t")
+
+
+def test_every_folder_on_the_way_is_for_its_owner_only(home: Home) -> None:
+    """`mkdir(parents=True)` gives its mode to the last folder alone."""
+    folders = (home.agent_folder("a"), home.deployment_folder("d"), home.traces_folder)
+
+    made = {path for folder in folders for path in (folder, folder.parent)}
+    assert {path: path.stat().st_mode & 0o777 for path in made} == dict.fromkeys(made, 0o700)
