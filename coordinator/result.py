@@ -226,6 +226,11 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     agents: tuple[AgentLine, ...]
     events: tuple[EventLine, ...]
 
+    @property
+    def is_begun(self) -> bool:
+        """Whether there was any load: not where the set-up failed, or is not over."""
+        return self.is_final or self.start_wall_ns is not None or self.accounting.stored > 0
+
 
 class TaskResult(msgspec.Struct, frozen=True, kw_only=True):
     """A task with all its runs.

@@ -1,5 +1,6 @@
 """`osbench task`: validate, start, look at, report, end, delete."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -170,14 +171,21 @@ def status(workshop: Workshop, task_id: str | None, as_json: bool) -> None:
     with workshop.store() as store:
         line = describe_task(store, workshop.home, chosen_task(workshop.home, task_id))
         phases = [f"{run.ordinal + 1}. {run.workload.scenario}: {run.phase}" for run in store.run_list(line.task.id)]
+        recorded = Counter(resource.kind for resource in store.resource_list(task=line.task.id))
     if as_json:
-        print_json({**line_values(line), "status": str(line.task.status), "is_run": line.is_run, "runs": phases})
+        more = {"is_run": line.is_run, "runs": phases, "resources": dict(recorded)}
+        print_json({**line_values(line), "status": str(line.task.status), **more})
         return
     click.echo(f"Task {line.task.id}: {line.status_words}")
     if line.task.failure:
         click.echo(f"Failure: {line.task.failure}")
     for phase in phases:
         click.echo(f"  {phase}")
+    if recorded and not line.is_run:
+        left = ", ".join(f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in sorted(recorded.items()))
+        click.echo(
+            f"Left on the cloud, as far as is recorded: {left}; `osbench task resume {line.task.id}` removes them"
+        )
 
 
 @task.command()

@@ -71,6 +71,8 @@ def task_text(result: TaskResult, *, width: int | None = None, colour: bool = Fa
 def run_text(run: RunResult, *, width: int | None = None, colour: bool = False) -> str:
     """One run: what was run, the verdict, the actions, durations, calls, errors."""
     name = f"{BOLD}{run.scenario}{PLAIN}" if colour else run.scenario
+    if not run.is_begun:
+        return "\n".join([f"{name}  ({plain(settings_line(run))})", "", *_wrapped(headline(run), "", width)])
     parts = [f"{name}  ({plain(settings_line(run))})", "", _verdict_text(run, width, colour=colour), ""]
     parts.append(table("Response Times (sec)", ACTION_COLUMNS, _action_rows(run), width))
     parts.extend(("", _totals(run)))

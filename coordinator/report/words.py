@@ -60,9 +60,15 @@ def settings_line(run: RunResult) -> str:
     return f"{run.runner}: {said}" if said else run.runner
 
 
+#: Of a run whose set-up has failed or is under way.
+NOT_BEGUN = "No load was put on the cloud: no iteration has begun."
+
+
 def headline(run: RunResult) -> str:
     """The verdict in one sentence."""
     verdict = run.verdict
+    if not run.is_begun:
+        return NOT_BEGUN
     if not run.is_final:
         return "The run has not ended: all of this is of what is stored so far."
     troubles = []
@@ -123,6 +129,8 @@ def _generator_row(verdict: Verdict) -> tuple[str, str, str, list[str]]:
 def badge(run: RunResult) -> tuple[str, str]:
     """The verdict in a word, and its tone: good, warn or bad. The gravest trouble gives the word."""
     verdict = run.verdict
+    if not run.is_begun:
+        return "NOT BEGUN", "warn"
     if not run.is_final:
         return "NOT ENDED", "warn"
     if verdict.generator is Validity.INVALID:

@@ -6,11 +6,14 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection, Row, func, or_, select
 
-from osbench.common.error import InputError
+from osbench.common.error import InputError, NotFoundError
+from osbench.common.nearest import did_you_mean
 from osbench.coordinator.deployment_state import Deployment, DeploymentSecrets, DeploymentStatus
 from osbench.coordinator.store.schema import deployments, resources, tasks
 from osbench.coordinator.store.sql_part import SqlPart, columns_of, found, new_id
 
+#: Names of deployments listed in a message.
+MAX_NAMES = 10
 _SHOWN = columns_of(deployments, "spec", "credentials")
 
 
@@ -58,7 +61,15 @@ class SqlDeployments(SqlPart):
             .where(or_(deployments.c.id == reference, deployments.c.name == reference))
             .order_by((deployments.c.id == reference).desc())
         )
-        return found(connection.execute(statement).first(), "deployment", reference)
+        row = connection.execute(statement).first()
+        if row is None:
+            names = connection.execute(select(deployments.c.name).order_by(deployments.c.number)).scalars().all()
+            there = f"there are {', '.join(names[:MAX_NAMES])}" if names else "there is none yet"
+            raise NotFoundError(
+                f"no deployment is called {reference!r:.80}{did_you_mean(reference, names)}; {there}; "
+                "`osbench deployment list` shows all"
+            )
+        return row
 
     def deployment_get(self, reference: str) -> Deployment:
         with self._database.reading() as connection:

@@ -77,6 +77,10 @@ def columns_of(table: Table, *left_out: str) -> list[Column[Any]]:
     return [column for column in table.columns if column.name not in (*left_out, "number")]
 
 
+#: What the command line lists.
+LISTED = ("deployment", "task")
+
+
 def found(row: Value | None, what: str, reference: str) -> Value:
     """The row.
 
@@ -84,7 +88,8 @@ def found(row: Value | None, what: str, reference: str) -> Value:
         NotFoundError: there is none.
     """
     if row is None:
-        raise NotFoundError(f"{what} {reference!r:.80} is not in the store")
+        cure = f"; `osbench {what} list` shows all" if what in LISTED else ""
+        raise NotFoundError(f"{what} {reference!r:.80} is not in the store{cure}")
     return row
 
 

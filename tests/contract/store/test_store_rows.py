@@ -83,8 +83,18 @@ def test_a_deployment_that_still_holds_something_is_not_deleted(store: Store, sp
     store.resource_delete(resource.id)
     store.deployment_delete("cloud")
 
-    with pytest.raises(NotFoundError, match="deployment 'cloud' is not in the store"):
+    with pytest.raises(NotFoundError, match="no deployment is called 'cloud'; there is none yet"):
         store.deployment_get("cloud")
+
+
+def test_a_deployment_that_is_not_there_is_told_with_those_that_are(store: Store) -> None:
+    for name in ("east", "west"):
+        store.deployment_create(name=name, engine="existing", spec={})
+
+    with pytest.raises(
+        NotFoundError, match=r"no deployment is called .wst.; did you mean .west.\?; there are east, west"
+    ):
+        store.deployment_get("wst")
 
 
 def test_a_task_comes_back_whole(store: Store, spec: TaskSpec) -> None:

@@ -1,14 +1,18 @@
 """osbench task: from a file to its exit code."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from osbench.common.clock import SystemClock
 from osbench.coordinator.cli.rehearsal import RehearsedRunner, Shell
-from osbench.coordinator.home import Home
+from osbench.coordinator.home import Home, open_home
 from osbench.coordinator.progress import TaskOutcome
 from osbench.coordinator.sla import Judgement, SlaResult
+from osbench.coordinator.store.sql import open_store
 from osbench.coordinator.verdict import Completeness, Validity, Verdict
 
 
@@ -22,6 +26,7 @@ def verdict(*, is_valid: bool = True, sla: Judgement = Judgement.PASS, lost: int
 
 
 FAIL, UNKNOWN = Judgement.FAIL, Judgement.UNKNOWN
+NOT_RUN = Completeness(planned=10, stored=4, lost=0, not_run=6)
 
 #: What came of the task, further options, exit code.
 CODES = [
@@ -33,6 +38,8 @@ CODES = [
     ({"verdicts": (verdict(is_valid=False),)}, (), 0),
     ({"verdicts": (verdict(is_valid=False),)}, ("--require-valid",), 3),
     ({"verdicts": (verdict(is_valid=False, is_open=True),)}, (), 3),
+    ({"verdicts": (msgspec.structs.replace(verdict(sla=FAIL), complete=NOT_RUN),)}, (), 3),
+    ({"verdicts": (msgspec.structs.replace(verdict(sla=FAIL), complete=NOT_RUN),), "is_sla_abort": True}, (), 2),
     ({"verdicts": (verdict(sla=FAIL),), "failure": "clean-up left something"}, (), 1),
     ({"verdicts": (verdict(sla=FAIL),), "failure": "x", "is_aborted": True}, (), 4),
 ]
@@ -45,6 +52,20 @@ def test_what_came_of_a_task_is_the_exit_code(
     ready.runner = RehearsedRunner(answer=lambda task: TaskOutcome(task=task, **outcome))  # type: ignore[arg-type]
 
     assert ready("task", "start", task_file, *options).exit_code == code
+
+
+def test_status_counts_what_is_left_on_the_cloud(ready: Shell, task_file: str) -> None:
+    """The message of a clean-up that failed says to look there."""
+    ready("task", "start", task_file)
+    [task] = json.loads(ready("task", "list", "--json").output)
+    home = open_home(str(ready.home), {})
+    with closing(open_store(home.database, clock=SystemClock(), key_file=home.key_file)) as store:
+        for name in ("a", "b"):
+            store.resource_create(kind="user", name=name, task=task["uuid"])
+
+    shown = ready("task", "status").output
+    assert f"Left on the cloud, as far as is recorded: 2 users; `osbench task resume {task['uuid']}`" in shown
+    assert json.loads(ready("task", "status", "--json").output)["resources"] == {"user": 2}
 
 
 def test_a_wrong_file_is_told_line_by_line_and_makes_no_task(ready: Shell, tmp_path: Path) -> None:
@@ -146,7 +167,7 @@ def test_a_deleted_task_is_gone_and_no_default_any_more(ready: Shell, task_file:
     ready("task", "start", task_file)
 
     assert ready("task", "delete").exit_code == 0
-    assert "no task was started yet" in ready("task", "status").stderr
+    assert "no task is in use" in ready("task", "status").stderr
     assert json.loads(ready("task", "list", "--json").output) == []
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from osbench.coordinator.accounting import Accounting
 from osbench.coordinator.report.text import task_text
 from osbench.coordinator.result import ErrorLine, TaskResult
 
@@ -70,3 +71,15 @@ def test_a_task_without_runs_has_a_text(sample: TaskResult) -> None:
     empty = msgspec.structs.replace(sample, runs=(), failure="flavor 'm9' is not there", status="validation_failed")
 
     assert "flavor 'm9' is not there" in task_text(empty)
+
+
+def test_a_run_without_load_has_no_empty_tables(sample: TaskResult) -> None:
+    """After a failed set-up, a table without rows and a verdict on nothing hide the one line that matters."""
+    run = sample.runs[0]
+    nothing = Accounting(planned=None, ok=0, failed=0, unknown=0, dropped=0)
+    run = msgspec.structs.replace(run, phase="init", is_final=False, start_wall_ns=None, accounting=nothing)
+    text = task_text(msgspec.structs.replace(sample, runs=(run,), failure="the cloud has no image 'x'"))
+
+    assert "the cloud has no image 'x'" in text
+    assert "No load was put on the cloud" in text
+    assert [word for word in ("+--", "VALID", "SLA") if word in text] == []
