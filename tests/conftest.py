@@ -13,8 +13,15 @@ from urllib.parse import urlsplit
 
 import pytest
 from cloud_targets import Book, Target
+from hypothesis import HealthCheck, settings
 
 from osbench.common.cloud.credentials import CloudCredentials
+
+# How long an example takes says more about the machine than about us. The suite tries the same examples each time;
+# `HYPOTHESIS_PROFILE=search` looks for new ones.
+settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", deadline=None, max_examples=1_000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 def admin_of(auth_url: str) -> CloudCredentials:

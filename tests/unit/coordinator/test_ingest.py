@@ -221,7 +221,7 @@ def test_a_store_that_failed_is_tried_again_and_everything_is_told_once(store: S
     assert third.committed.batches == ()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(st.integers(0, 2**32), st.integers(1, 12))
 def test_any_damage_to_a_body_is_rejected_or_taken(store: SqlStore, seed: int, flips: int) -> None:
     """What comes over the wire may be anything; ingest must never fall over it."""

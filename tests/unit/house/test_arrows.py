@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,14 +50,20 @@ IMPURE = {
 }
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def modules(house: str) -> list[Path]:
     return sorted((ROOT / house).rglob("*.py"))
 
 
+@cache
 def imported(path: Path, *, is_running: bool = False) -> set[str]:
     """Full names of all modules a file imports, wherever in it; `is_running` leaves out what only types need."""
     names: set[str] = set()
-    tree = ast.parse(path.read_text())
+    tree = parsed(path)
     for_types = {
         part
         for node in ast.walk(tree)

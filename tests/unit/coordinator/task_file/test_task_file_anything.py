@@ -47,19 +47,17 @@ def read_or_refuse(text: str) -> None:
     assert all(line.startswith(("f:", "…")) for line in refusal.splitlines())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(PIECES | WORDS | st.text(max_size=3), max_size=30).map("".join))
 def test_random_text_is_read_or_refused(text: str) -> None:
     read_or_refuse(text)
 
 
-@settings(max_examples=100, deadline=None)
 @given(VALUES)
 def test_random_values_are_read_or_refused(value: object) -> None:
     read_or_refuse(json.dumps(value))
 
 
-@settings(max_examples=100, deadline=None)
 @given(WORKLOADS, st.booleans())
 def test_random_workloads_are_read_or_refused(workload: dict[str, object], is_new: bool) -> None:
     old = {"Dummy.dummy": [workload]}
