@@ -134,7 +134,10 @@ def destroy_deployment(
     deployment = store.deployment_get(reference)
     tasks = len(store.task_list(deployment=deployment.id))
     if tasks:
-        raise InputError(f"deployment {deployment.name} still has {tasks} tasks; `osbench task delete` them first")
+        raise InputError(
+            f"deployment {deployment.name} still has {tasks} task{'s' if tasks != 1 else ''}; delete them first: "
+            f"osbench task delete $(osbench task list --deployment {deployment.name} --uuids-only)"
+        )
     gone = deployment
     if deployment.status is not DeploymentStatus.CLEANUP_FINISHED:
         gone = take_down(store, home, engines, reference)
@@ -148,9 +151,11 @@ def cloud_of(store: Deployments, reference: str) -> CloudSpec:
     """How to sign in to a deployment.
 
     Raises:
-        InputError: it has no credentials yet, or they are of another release.
+        InputError: it is not there, has no credentials yet, or they are of another release.
     """
     deployment = store.deployment_get(reference)
+    if deployment.status is not DeploymentStatus.FINISHED:
+        raise InputError(f"deployment {deployment.name} is {deployment.status}: there is no cloud to speak to")
     credentials = store.deployment_secrets(deployment.id).credentials
     if not credentials:
         raise InputError(f"deployment {deployment.name} is {deployment.status} and has no credentials")

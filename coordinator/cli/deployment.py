@@ -21,6 +21,28 @@ Examples:
   osbench deployment create mycloud --file existing.json     Rally's spec of an existing cloud
   osbench deployment create simulated --engine simulated     a simulated cloud on this machine
 """
+EPILOG_LIST = """\b
+Examples:
+  osbench deployment list
+  osbench deployment list --json | jq -r .[].name
+"""
+EPILOG_SHOW = """\b
+Examples:
+  osbench deployment show
+  osbench deployment show mycloud --json | jq -r .auth_url
+"""
+EPILOG_CONFIG = """\b
+Example:
+  osbench deployment config mycloud
+"""
+EPILOG_USE = """\b
+Example:
+  osbench deployment use mycloud
+"""
+EPILOG_DESTROY = """\b
+Example:
+  osbench deployment destroy mycloud
+"""
 EPILOG_CHECK = """\b
 Example:
   osbench deployment check mycloud
@@ -93,7 +115,7 @@ def create(
         click.echo(f"Using deployment: {created.name}")
 
 
-@deployment.command("list")
+@deployment.command("list", epilog=EPILOG_LIST)
 @json_option
 @pass_workshop
 def list_deployments(workshop: Workshop, as_json: bool) -> None:
@@ -111,11 +133,12 @@ def list_deployments(workshop: Workshop, as_json: bool) -> None:
             for known in store.deployment_list()
         ]
     columns = {"uuid": "UUID", "name": "Name", "engine": "Engine", "created_at": "Created at", "status": "Status"}
+    ranks = {"created_at": 3, "engine": 2, "uuid": 1}
     shown = rows if as_json else [{**row, "active": "*" if row["active"] else ""} for row in rows]
-    print_rows("Deployments", {**columns, "active": "Active"}, shown, as_json=as_json)
+    print_rows("Deployments", {**columns, "active": "Active"}, shown, as_json=as_json, ranks=ranks, cut="name")
 
 
-@deployment.command()
+@deployment.command(epilog=EPILOG_SHOW)
 @deployment_argument
 @json_option
 @pass_workshop
@@ -147,7 +170,7 @@ def show(workshop: Workshop, name: str | None, as_json: bool) -> None:
     print_pairs("Deployment", shown, as_json=as_json)
 
 
-@deployment.command()
+@deployment.command(epilog=EPILOG_CONFIG)
 @deployment_argument
 @pass_workshop
 def config(workshop: Workshop, name: str | None) -> None:
@@ -191,13 +214,13 @@ def check(workshop: Workshop, name: str | None, as_json: bool) -> None:
         for fact in facts.services
     ]
     columns = {"service": "Service", "type": "Service type", "versions": "Versions", "url": "URL"}
-    print_rows("Available services", columns, rows, as_json=False)
+    print_rows("Available services", columns, rows, as_json=False, ranks={"type": 2, "versions": 1}, cut="url")
     click.echo(f"User {facts.user} of project {facts.project}, {'an' if facts.is_admin else 'no'} administrator")
     if facts.missing:
         click.echo(f"Not there: {', '.join(facts.missing)}")
 
 
-@deployment.command()
+@deployment.command(epilog=EPILOG_USE)
 @click.argument("name")
 @pass_workshop
 def use(workshop: Workshop, name: str) -> None:
@@ -208,7 +231,7 @@ def use(workshop: Workshop, name: str) -> None:
     click.echo(f"Using deployment: {known.name}")
 
 
-@deployment.command()
+@deployment.command(epilog=EPILOG_DESTROY)
 @click.argument("name")
 @pass_workshop
 def destroy(workshop: Workshop, name: str) -> None:

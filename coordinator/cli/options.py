@@ -1,6 +1,7 @@
 """Options that several commands share, and how they print."""
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -47,11 +48,26 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_rows(title: str, columns: Mapping[str, str], rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+def wants_colour() -> bool:
+    """Whether what is printed may be coloured: on a terminal, and not where NO_COLOR (no-color.org) is set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def print_rows(
+    title: str,
+    columns: Mapping[str, str],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    as_json: bool,
+    ranks: Mapping[str, int] | None = None,
+    cut: str = "",
+) -> None:
     """Rows as a table, or as a JSON list of objects.
 
     Args:
         columns: key of a row to title of the column; JSON shows every key of a row.
+        ranks: on a narrow terminal columns of higher rank are left out first, others never.
+        cut: key of the column of which the ends go then.
     """
     if as_json:
         print_json(list(rows))
@@ -59,7 +75,10 @@ def print_rows(title: str, columns: Mapping[str, str], rows: Sequence[Mapping[st
     from osbench.coordinator.report.table import Column, plain, table
 
     cells = [[plain(str("" if row[key] is None else row[key])) for key in columns] for row in rows]
-    head = [Column(title=name, is_text=True) for name in columns.values()]
+    head = [
+        Column(title=name, is_text=True, rank=(ranks or {}).get(key, 0), is_cut=key == cut)
+        for key, name in columns.items()
+    ]
     click.echo(table(title, head, cells, terminal_width()))
 
 
@@ -69,7 +88,7 @@ def print_pairs(title: str, pairs: Mapping[str, Any], *, as_json: bool) -> None:
         print_json(dict(pairs))
         return
     rows = [{"field": key, "value": value} for key, value in pairs.items()]
-    print_rows(title, {"field": "Field", "value": "Value"}, rows, as_json=False)
+    print_rows(title, {"field": "Field", "value": "Value"}, rows, as_json=False, cut="value")
 
 
 def wall_time(wall_ns: int | None) -> str:

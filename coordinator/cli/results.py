@@ -1,12 +1,11 @@
 """What came of a task: as text, JSON or HTML, and the exit code."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from osbench.coordinator.cli.options import terminal_width
+from osbench.coordinator.cli.options import terminal_width, wants_colour
 from osbench.coordinator.cli.workshop import Workshop
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def print_detailed(store: "Store", task_id: str) -> None:
     from osbench.coordinator.report.text import task_text
     from osbench.coordinator.result_reader import read_task
 
-    click.echo(task_text(read_task(store, task_id), width=terminal_width(), colour=sys.stdout.isatty()))
+    click.echo(task_text(read_task(store, task_id), width=terminal_width(), colour=wants_colour()))
 
 
 def result_json(store: "Store", task_id: str) -> bytes:

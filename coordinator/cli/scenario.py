@@ -38,7 +38,8 @@ def list_scenarios(match: str, as_json: bool) -> None:
         for name, known in sorted(SCENARIOS.items())
         if match.lower() in name.lower()
     ]
-    print_rows("Scenarios", {"name": "Name", "title": "Title", "services": "Services"}, rows, as_json=as_json)
+    columns = {"name": "Name", "title": "Title", "services": "Services"}
+    print_rows("Scenarios", columns, rows, as_json=as_json, ranks={"services": 1}, cut="title")
 
 
 @scenario.command("show", epilog=EPILOG_SHOW)
@@ -69,7 +70,7 @@ def show_scenario(name: str, as_json: bool) -> None:
     click.echo(f"\nNeeds: {', '.join(needs) or 'nothing'}\n")
     if rows:
         columns = {"name": "Parameter", "type": "Type", "default": "Default", "description": "Description"}
-        print_rows("Parameters", columns, rows, as_json=False)
+        print_rows("Parameters", columns, rows, as_json=False, ranks={"type": 1}, cut="description")
     else:
         click.echo("It takes no parameters.")
     if known.takes_more:

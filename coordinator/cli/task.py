@@ -42,6 +42,50 @@ Examples:
 \b
 Ctrl-C once starts nothing new, lets what is in flight end, and cleans up; twice stops at once and cleans up.
 """
+EPILOG_RESUME = """\b
+Examples:
+  osbench task resume
+  osbench task resume 4f47c1c8-c9ba-4b1b-8366-adcc8e366ad9 --require-valid
+"""
+EPILOG_STATUS = """\b
+Examples:
+  osbench task status
+  osbench task status --json | jq -r .status
+"""
+EPILOG_DETAILED = """\b
+Examples:
+  osbench task detailed
+  osbench task detailed 4f47c1c8-c9ba-4b1b-8366-adcc8e366ad9
+"""
+EPILOG_RESULTS = """\b
+Example:
+  osbench task results > results.json
+"""
+EPILOG_LIST = """\b
+Examples:
+  osbench task list
+  osbench task list --deployment mycloud --status crashed
+  osbench task list --tag nightly --uuids-only
+"""
+EPILOG_SLA_CHECK = """\b
+Examples:
+  osbench task sla-check && echo met
+  osbench task sla-check --json
+"""
+EPILOG_ABORT = """\b
+Examples:
+  osbench task abort
+  osbench task abort --soft
+"""
+EPILOG_DELETE = """\b
+Examples:
+  osbench task delete
+  osbench task delete $(osbench task list --status crashed --uuids-only)
+"""
+EPILOG_USE = """\b
+Example:
+  osbench task use 4f47c1c8-c9ba-4b1b-8366-adcc8e366ad9
+"""
 EPILOG_REPORT = """\b
 Examples:
   osbench task report --out report.html --open
@@ -131,7 +175,7 @@ def start(
         return show_outcome(workshop, store, outcome, require_valid=require_valid)
 
 
-@task.command()
+@task.command(epilog=EPILOG_RESUME)
 @task_argument
 @end_options
 @pass_workshop
@@ -159,7 +203,7 @@ def line_values(line: "TaskLine") -> dict[str, Any]:
     }
 
 
-@task.command()
+@task.command(epilog=EPILOG_STATUS)
 @task_argument
 @json_option
 @pass_workshop
@@ -188,7 +232,7 @@ def status(workshop: Workshop, task_id: str | None, as_json: bool) -> None:
         )
 
 
-@task.command()
+@task.command(epilog=EPILOG_DETAILED)
 @task_argument
 @json_option
 @pass_workshop
@@ -204,7 +248,7 @@ def detailed(workshop: Workshop, task_id: str | None, as_json: bool) -> None:
             print_detailed(store, chosen)
 
 
-@task.command()
+@task.command(epilog=EPILOG_RESULTS)
 @task_argument
 @pass_workshop
 def results(workshop: Workshop, task_id: str | None) -> None:
@@ -215,7 +259,7 @@ def results(workshop: Workshop, task_id: str | None) -> None:
         click.echo(result_json(store, chosen_task(workshop.home, task_id)).decode(), nl=False)
 
 
-@task.command("list")
+@task.command("list", epilog=EPILOG_LIST)
 @click.option("--deployment", metavar="NAME", help="Only those on this one.")
 @click.option("--status", "wanted", metavar="STATUS", help="Only those in this status.")
 @click.option("--tag", metavar="TAG", help="Only those with this tag.")
@@ -243,7 +287,8 @@ def list_tasks(
         "status": "Status",
         "tags": "Tag(s)",
     }
-    print_rows("Tasks", columns, [line_values(line) for line in lines], as_json=as_json)
+    ranks = {"tags": 4, "load_duration": 3, "created_at": 2, "deployment": 1}
+    print_rows("Tasks", columns, [line_values(line) for line in lines], as_json=as_json, ranks=ranks, cut="title")
 
 
 @task.command(epilog=EPILOG_REPORT)
@@ -269,7 +314,7 @@ def report(workshop: Workshop, task_id: str | None, out: str | None, as_json: bo
         click.launch(str(Path(out).absolute()))
 
 
-@task.command("sla-check")
+@task.command("sla-check", epilog=EPILOG_SLA_CHECK)
 @task_argument
 @json_option
 @pass_workshop
@@ -287,11 +332,11 @@ def sla_check(workshop: Workshop, task_id: str | None, as_json: bool) -> int:
         "status": "Status",
         "detail": "Detail",
     }
-    print_rows("SLA", columns, check.rows, as_json=as_json)
+    print_rows("SLA", columns, check.rows, as_json=as_json, ranks={"pos": 1}, cut="benchmark")
     return check.exit_code
 
 
-@task.command()
+@task.command(epilog=EPILOG_ABORT)
 @task_argument
 @click.option("--soft", is_flag=True, help="Let what is in flight end first.")
 @pass_workshop
@@ -304,7 +349,7 @@ def abort(workshop: Workshop, task_id: str | None, soft: bool) -> None:
         click.echo(request_end(store, workshop.home, chosen_task(workshop.home, task_id), soft=soft))
 
 
-@task.command()
+@task.command(epilog=EPILOG_DELETE)
 @click.argument("task_ids", metavar="TASK...", nargs=-1)
 @click.option("--force", is_flag=True, help="Even if it left something on the cloud, which is then forgotten.")
 @pass_workshop
@@ -319,7 +364,7 @@ def delete(workshop: Workshop, task_ids: tuple[str, ...], force: bool) -> None:
             click.echo(f"Successfully deleted task `{task_id}`")
 
 
-@task.command()
+@task.command(epilog=EPILOG_USE)
 @click.argument("task_id", metavar="TASK")
 @pass_workshop
 def use(workshop: Workshop, task_id: str) -> None:

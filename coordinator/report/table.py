@@ -2,7 +2,7 @@
 
 Rules: pure, text in and text out. What came from a cloud may hold anything, so `plain` takes out all that a terminal
 would obey. A table too wide loses the words in brackets in its titles first, then its least important columns, and only
-then is its first column cut.
+then is one column cut: the one that says it may be, or the first.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,14 @@ class Column:
         title: words in brackets at its end may go where there is little room.
         rank: columns of higher rank are left out first; 0 never.
         is_text: aligned to the left.
+        is_cut: of this one the ends of texts go, where leaving columns out is not enough. Ids should stay whole: half of
+            one is of no use.
     """
 
     title: str
     rank: int = 0
     is_text: bool = False
+    is_cut: bool = False
 
     @property
     def short(self) -> "Column":
@@ -63,8 +66,9 @@ def table(title: str, columns: Sequence[Column], rows: Sequence[Sequence[str]], 
     kept = [[row[at] for at in shown] for row in rows]
     fitted = [fitted[at] for at in shown]
     if width is not None and (excess := _width(fitted, kept, range(len(fitted))) - width) > 0:
-        widest = max((cells(row[0]) for row in kept), default=0)
-        kept = [[cut(row[0], max(widest - excess, 12)), *row[1:]] for row in kept]
+        at = next((at for at, column in enumerate(fitted) if column.is_cut), 0)
+        widest = max((cells(row[at]) for row in kept), default=0)
+        kept = [[*row[:at], cut(row[at], max(widest - excess, 12)), *row[at + 1 :]] for row in kept]
     return _drawn(title, fitted, kept)
 
 

@@ -97,7 +97,7 @@ def test_a_deployment_with_tasks_is_not_destroyed(ready: Shell, task_file: str) 
     result = ready("deployment", "destroy", "d1")
 
     assert result.exit_code == 1
-    assert "still has 1 tasks" in result.stderr
+    assert "still has 1 task; delete them first: osbench task delete $(osbench task list" in result.stderr
     assert listed(ready) == [("d1", "deploy->finished", True)]
 
 

@@ -113,3 +113,11 @@ def test_a_home_that_cannot_be_made_is_one_line(shell: Shell, tmp_path: Path) ->
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: home {tmp_path}/file/home: ")
     assert result.stderr.endswith("; choose another with --home or OSBENCH_HOME\n")
+
+
+@pytest.mark.parametrize("path", [path for path in commands(cli) if len(path) == 2], ids=" ".join)
+def test_help_shows_an_example_of_the_command(shell: Shell, path: tuple[str, ...]) -> None:
+    result = shell(*path, "--help")
+
+    assert result.exit_code == 0
+    assert f"  osbench {' '.join(path)}" in result.output.partition("Example")[2]

@@ -38,6 +38,14 @@ def test_the_first_column_is_cut_when_nothing_else_is_left() -> None:
     assert lines[5] == "| nova.boot_s… |     7 |"
 
 
+def test_another_column_is_cut_if_it_says_so() -> None:
+    """An id that is cut is of no use to whoever wants to name it."""
+    columns = (Column(title="Id", is_text=True), Column(title="Title", is_text=True, is_cut=True))
+    lines = table("T", columns, [["0123456789abcdef", "a title that is much too long"]], 40).splitlines()
+
+    assert lines[5] == "| 0123456789abcdef | a title that is … |"
+
+
 def test_wide_characters_take_two_cells() -> None:
     lines = table("T", (Column(title="名前", is_text=True), Column(title="n")), [["e\u0301", "1"]]).splitlines()
 
