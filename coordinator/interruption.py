@@ -1,4 +1,5 @@
-"""Asking a task under way to end: by Ctrl-C here, or by `osbench task abort` from anywhere, through the store.
+"""Asking a task under way to end: by Ctrl-C or by closing the terminal here, or by `osbench task abort` from anywhere,
+through the store.
 
 Rules: the first request drains, the second stops, the third gives up on a clean end. Requests that come before the task
 can take them are kept. In the store a request is the task's status: draining asks once, aborting asks for the stop.
@@ -120,7 +121,9 @@ async def run_interruptible(
     interruption = Interruption(announce, cancel)
     running = asyncio.create_task(run(interruption.attach), name=f"task {task}")
     following = asyncio.create_task(follow_store(tasks, task, interruption), name=f"requests to task {task}")
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # Under nohup a closed terminal is no request.
+        signals.append(signal.SIGHUP)
     for number in signals:
         loop.add_signal_handler(number, interruption.request)
     try:

@@ -5,6 +5,7 @@ piped. Warnings are shown once each, above the bar.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -150,7 +151,8 @@ class LiveBar(Silence):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.stop()
+        with suppress(OSError):  # The terminal may be closed.
+            self._live.stop()
 
     def show(self, update: ProgressUpdate) -> None:
         super().show(update)
@@ -186,7 +188,9 @@ def choose_display(*, is_terminal: bool, is_quiet: bool, clock: Clock) -> Displa
     """The display that suits."""
 
     def write(text: str) -> None:
-        click.echo(text, err=True)
+        # Whoever read it may have gone, as `head` does: no reason to end the load.
+        with suppress(OSError):
+            click.echo(text, err=True)
 
     if is_quiet:
         return Silence(write)

@@ -123,7 +123,7 @@ def test_a_signal_reaches_the_task_and_handlers_are_given_back() -> None:
             self.asked = asyncio.Event()
 
         def drain(self) -> None:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(signal.SIGHUP)
 
         def stop(self) -> None:
             self.asked.set()
@@ -141,3 +141,19 @@ def test_a_signal_reaches_the_task_and_handlers_are_given_back() -> None:
     assert asyncio.run(run_until_stopped()) == "stopped"
     assert lines == [DRAINING_WORDS, STOPPING_WORDS]
     assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_under_nohup_a_closed_terminal_is_no_request() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    lines: list[str] = []
+
+    async def task(_attach: Callable[[RunControls], None]) -> str:
+        signal.raise_signal(signal.SIGHUP)
+        await asyncio.sleep(0)
+        return "done"
+
+    try:
+        assert asyncio.run(run_interruptible(task, tasks=Statuses(), task="t", announce=lines.append)) == "done"
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert lines == []

@@ -1,11 +1,14 @@
 """A task under way on the terminal."""
 
+import contextlib
 import io
+import os
+import sys
 
 import pytest
 
 from osbench.common.clock import NS_PER_S, ManualClock
-from osbench.coordinator.cli.progress import PlainLines, Silence, bar, figures, heading
+from osbench.coordinator.cli.progress import PlainLines, Silence, bar, choose_display, figures, heading
 from osbench.coordinator.progress import Phase, ProgressUpdate
 
 S = NS_PER_S
@@ -90,3 +93,16 @@ def test_the_bar_fits_any_terminal(state: ProgressUpdate, width: int) -> None:
     Console(file=page, width=width, force_terminal=False).print(bar(state))
 
     assert all(len(line) <= width for line in page.getvalue().splitlines())
+
+
+def test_a_reader_that_went_away_does_not_end_the_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`osbench task start … 2>&1 | head` closed the pipe, and the task crashed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", buffering=1) as gone:
+        monkeypatch.setattr(sys, "stderr", gone)
+        display = choose_display(is_terminal=False, is_quiet=False, clock=ManualClock())
+        display.show(update())
+        display.announce("more")
+        with contextlib.suppress(BrokenPipeError):
+            gone.close()
