@@ -1,13 +1,14 @@
 """Ingest against a bare loop that inserts the same blobs into the same kind of SQLite file, paired in one run.
 
-    .venv/bin/python benchmarks/ingest.py [--workers 32] [--seconds 8] [--waiting 128] [--rounds 5] [--folder DIR]
+    .venv/bin/python -m benchmarks.ingest [--workers 32] [--seconds 32] [--rounds 7] [--folder DIR]
 
 Each batch holds 1,000 iterations, actions and calls with random durations, so its blob and its histograms are full. A
-worker's batches do not begin on whole seconds: each touches two, and so does each commit. Three paths, in turn, each
-into a new file with WAL and synchronous=FULL:
+worker's batches do not begin on whole seconds: each touches two, and so does each commit. There are enough of them for
+some checkpoints of the database, which a short run would leave to its end. Three paths, in turn, each into a new file
+with WAL and synchronous=FULL:
 
-    ours      Ingest.commit with `waiting` batches each time: inflate, check, derive, insert batches, merge histograms,
-              counters and health, MAX_GROUP_BATCHES a transaction
+    ours      Ingest as its process does it where many wait, MAX_GROUP_BATCHES at a time: inflate, check, derive, insert
+              batches, merge histograms, counters and health
     grouped   bare sqlite3: the same batch blobs and the same histogram blobs in the same transactions
     single    bare sqlite3: the same, one commit for each batch
 
@@ -16,6 +17,7 @@ since it only shows what grouping saves.
 """
 
 import argparse
+import gc
 import sqlite3
 import tempfile
 import time
@@ -26,10 +28,10 @@ from statistics import median
 from uuid import uuid4
 
 from osbench.common.clock import NS_PER_S, SystemClock
-from osbench.common.record import Batch, BatchHeader, BatchIdentity, encode_batch
+from osbench.common.record import Batch, BatchIdentity, encode_batch
 from osbench.common.task import Subtask, TaskSpec, Workload
 from osbench.coordinator.allocator import keep_memory
-from osbench.coordinator.ingest import MAX_GROUP_BATCHES, Ingest
+from osbench.coordinator.ingest import MAX_GROUP_BATCHES, CommitResult, Frames, Ingest
 from osbench.coordinator.sample_records import steady_rows
 from osbench.coordinator.store.database import PAGE_BYTES
 from osbench.coordinator.store.sql import open_store
@@ -37,7 +39,6 @@ from osbench.coordinator.store.values import HistogramRow
 
 ROWS = 1_000
 DEMANDED = 0.5
-Frames = tuple[BatchHeader, bytes, bytes]
 HistogramColumns = tuple[int, int, int, int, int, int, bytes]
 
 
@@ -67,7 +68,7 @@ def grouped(batches: Sequence[Batch], size: int) -> list[list[Frames]]:
     return [frames[begin : begin + size] for begin in range(0, len(frames), size)]
 
 
-def ours(folder: Path, run: str, backlogs: list[list[Frames]]) -> tuple[float, float, list[Sequence[HistogramRow]]]:
+def ours(folder: Path, run: str, groups: list[list[Frames]]) -> tuple[float, float, list[Sequence[HistogramRow]]]:
     """Wall and CPU seconds of our path, and the histogram rows that each commit added."""
     store = open_store(folder / "ours.db", clock=SystemClock())
     workload = Workload(scenario="NovaServers.list_servers", position=0)
@@ -75,19 +76,21 @@ def ours(folder: Path, run: str, backlogs: list[list[Frames]]) -> tuple[float, f
     deployment = store.deployment_create(name="bench", engine="existing", spec={})
     store.run_create(task=store.task_create(deployment=deployment.id, spec=spec).id, workload=workload, run=run)
     ingest = Ingest(store)
-    added: list[Sequence[HistogramRow]] = []
     # The first commit of a process also compiles its statements.
-    header, _, body = backlogs[0][0]
+    header, _, body = groups[0][0]
     ingest.commit([(header._replace(life=0), b"", body)])
+    done: list[CommitResult] = []
     wall, cpu = time.perf_counter(), time.process_time()
-    for waiting in backlogs:
-        result = ingest.commit(waiting)
-        assert len(result.acks) == len(waiting), result.rejected
-        added.append(result.committed.derived.histograms)
+    for group in groups:
+        ingest.begin(group)
+        done += ingest.finished()
+    done += ingest.finished(all_of_them=True)
     spent = time.perf_counter() - wall, time.process_time() - cpu
     ingest.close()
     store.close()
-    return *spent, added
+    for group, result in zip(groups, done, strict=True):
+        assert result.acks == tuple(header.key for header, _, _ in group), result.rejected
+    return *spent, [result.committed.derived.histograms for result in done]
 
 
 def bare(
@@ -147,25 +150,26 @@ def in_new_folder(parent: Path | None, measure: Callable[[Path], tuple[float, fl
 def main() -> None:
     parser = argparse.ArgumentParser(description="ingest against a bare loop of inserts")
     parser.add_argument("--workers", type=int, default=32)
-    parser.add_argument("--seconds", type=int, default=8)
-    parser.add_argument("--waiting", type=int, default=128)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()
     keep_memory()
     run = str(uuid4())
     batches = made_batches(run, options.workers, options.seconds)
     groups = grouped(batches, MAX_GROUP_BATCHES)
-    backlogs = grouped(batches, options.waiting)
     singles = grouped(batches, 1)
 
     def our_path(folder: Path) -> tuple[float, float]:
-        return ours(folder, run, backlogs)[:2]
+        return ours(folder, run, groups)[:2]
 
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         of_groups = numbered(ours(Path(folder), run, groups)[2])
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         of_singles = numbered(ours(Path(folder), run, singles)[2])
+    # As the process of ingest does: what is there by now is not looked through again by the collector.
+    gc.collect()
+    gc.freeze()
     spent: dict[str, list[tuple[float, float]]] = {"ours": [], "grouped": [], "single": []}
     for _ in range(options.rounds):
         spent["ours"].append(in_new_folder(options.folder, our_path))

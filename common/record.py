@@ -6,17 +6,16 @@ the end of a table under a new version, nothing is reused, and every released ve
 
     header   msgpack array, see `BatchHeader`
     body     codec(columns ‖ tail)
-             columns   iterations, actions, calls, health, hosts: table after table, each column after column
+             columns   iterations, actions, calls, health, hosts: table after table, see common/planes
              tail      msgpack map {names, errors, request_ids, histograms}
 
 Stamps are nanoseconds on the clock of the agent's life; `start_ns` in the header is the start of the run on the same
 clock, so that (stamp - start_ns) is the run's own time and needs no clock of another machine.
 """
 
-from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from sys import byteorder
+from threading import local
 from typing import Any, NamedTuple, Protocol
 
 import msgpack
@@ -24,6 +23,7 @@ import zstandard
 
 from osbench.common.error import ProtocolError
 from osbench.common.outcome import Outcome
+from osbench.common.planes import decode_table, encode_table, table_size
 
 BATCH_VERSION = 1
 CODEC_PLAIN = 0
@@ -279,15 +279,9 @@ class Batch:
     body: bytes
 
 
-def _columns(rows: Sequence[Sequence[int]], types: str) -> Iterable[bytes]:
-    for type_code, column in zip(types, zip(*rows, strict=True), strict=True):
-        numbers = array(type_code, column)
-        if byteorder == "big":
-            numbers.byteswap()
-        yield numbers.tobytes()
-
-
-_compressor = zstandard.ZstdCompressor(level=1)
+#: Half of what is left of the columns is the noise of the clock, which a search for matches only takes longer over: the
+#: quickest level makes it a third as long and no larger.
+_compressor = zstandard.ZstdCompressor(level=-1)
 
 
 def encode_batch(identity: BatchIdentity, seq: int, rows: Rows) -> Batch:
@@ -303,9 +297,7 @@ def encode_batch(identity: BatchIdentity, seq: int, rows: Rows) -> Batch:
     """
     parts: list[bytes] = []
     for name, types, _ in TABLES:
-        table = getattr(rows, name)
-        if table:
-            parts.extend(_columns(table, types))
+        parts += encode_table(getattr(rows, name), types)
     texts = {"names": rows.names, "errors": rows.errors, "request_ids": rows.request_ids, "histograms": rows.histograms}
     parts.append(msgpack.packb(texts, use_bin_type=True))
     raw = b"".join(parts)
@@ -361,6 +353,16 @@ def decode_header(data: bytes) -> BatchHeader:
     return header
 
 
+class _Decompressors(local):
+    """One for each thread: making one takes as long as using it."""
+
+    def __init__(self) -> None:
+        self.mine = zstandard.ZstdDecompressor()
+
+
+_decompressors = _Decompressors()
+
+
 def inflate(header: BatchHeader, body: bytes) -> bytes:
     """The body before compression: columns and tail.
 
@@ -377,7 +379,7 @@ def inflate(header: BatchHeader, body: bytes) -> bytes:
                 raise ProtocolError(
                     f"batch {header.key}: body has {announced} bytes, its header says {header.raw_bytes}"
                 )
-            raw = zstandard.ZstdDecompressor().decompress(body, max_output_size=header.raw_bytes)
+            raw = _decompressors.mine.decompress(body, max_output_size=header.raw_bytes)
         except zstandard.ZstdError as error:
             raise ProtocolError(f"batch {header.key}: body does not inflate: {error}") from error
     else:
@@ -385,11 +387,6 @@ def inflate(header: BatchHeader, body: bytes) -> bytes:
     if len(raw) != header.raw_bytes:
         raise ProtocolError(f"batch {header.key}: body has {len(raw)} bytes, its header says {header.raw_bytes}")
     return raw
-
-
-def table_bytes(types: str, rows: int) -> int:
-    """Bytes of a table of so many rows."""
-    return rows * sum(array(code).itemsize for code in types)
 
 
 class Texts(NamedTuple):
@@ -444,16 +441,10 @@ def decode_rows(header: BatchHeader, body: bytes) -> Rows:
     tables: dict[str, Any] = {}
     for name, types, row_type in TABLES:
         count = getattr(header, name)
-        columns = []
-        for code in types:
-            column = array(code)
-            size = column.itemsize * count
-            if offset + size > len(raw):
-                raise ProtocolError(f"batch {header.key}: body ends inside table {name}")
-            column.frombytes(raw[offset : offset + size])
-            if byteorder == "big":
-                column.byteswap()
-            columns.append(column)
-            offset += size
+        try:
+            columns = decode_table(raw, offset, types, count)
+        except ProtocolError as error:
+            raise ProtocolError(f"batch {header.key}: table {name}: {error}") from error
+        offset += table_size(raw, offset, types, count)
         tables[name] = [row_type(*row) for row in zip(*columns, strict=True)]
     return Rows(**tables, **decode_tail(header, raw[offset:])._asdict())

@@ -15,15 +15,16 @@ def compact(codes: Integers) -> tuple[Integers, Integers, Integers]:
     Returns:
         The codes that occur, ascending; each code's position among them; how often each occurs.
     """
-    bound = int(codes.max()) + 1
-    if bound > 4 * len(codes) + 65_536:
+    if int(codes.max()) >= 4 * len(codes) + 65_536:
         present, of_code, counts = np.unique(codes, return_inverse=True, return_counts=True)
         return present, of_code, counts
     every = np.bincount(codes)
     present = np.flatnonzero(every)
+    if len(present) == len(every):
+        return present, codes, every
     if len(present) == 1:
         return present, np.zeros(len(codes), np.int64), every[present]
-    positions = np.zeros(bound, np.int64)
+    positions = np.zeros(len(every), np.int64)
     positions[present] = np.arange(len(present))
     return present, positions.take(codes), every[present]
 
@@ -43,15 +44,22 @@ class Cells:
         series, seconds: of each cell. counts: rows of each cell.
     """
 
-    def __init__(self, series: Integers, seconds: Integers) -> None:
-        """Sort rows; `series` are numbers, 0 or more."""
+    def __init__(self, series: Integers | int, seconds: Integers) -> None:
+        """Sort rows; `series` are numbers, 0 or more, or one number that is that of all rows."""
         first = int(seconds.min())
-        span = int(seconds.max()) - first + 1
-        present, self._of_row, self.counts = compact(series * span + (seconds - first))
-        self.series = present // span
-        self.seconds = present % span + first
+        codes = seconds - first
+        if isinstance(series, int):
+            present, self._of_row, self.counts = compact(codes)
+            self.series = np.full(len(present), series)
+            self.seconds = present + first
+        else:
+            span = int(codes.max()) + 1
+            present, self._of_row, self.counts = compact(series * span + codes)
+            self.series = present // span
+            self.seconds = present % span + first
         # Rows come in the order of their ends, so few runs of rows in the same cell make up all of them.
-        self._runs = np.flatnonzero(np.diff(self._of_row, prepend=-1))
+        changes = np.flatnonzero(self._of_row[1:] != self._of_row[:-1])
+        self._runs = np.concatenate((np.zeros(1, np.int64), changes + 1))
         self._of_run = self._of_row[self._runs]
 
     def histograms(self, values_us: Integers) -> list[Histogram]:
@@ -63,9 +71,10 @@ class Cells:
         np.add.at(sums, self._of_run, np.add.reduceat(values_us, self._runs))
         np.minimum.at(low, self._of_run, np.minimum.reduceat(values_us, self._runs))
         np.maximum.at(high, self._of_run, np.maximum.reduceat(values_us, self._runs))
-        first = bucket_of(int(low.min()))
-        width = bucket_of(int(high.max())) - first + 1
-        keys = buckets_of(values_us)
+        least, most = int(low.min()), int(high.max())
+        first = bucket_of(least)
+        width = bucket_of(most) - first + 1
+        keys = buckets_of(values_us, least, most)
         if size > 1:
             keys += self._of_row * width
         keys -= first

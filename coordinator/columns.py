@@ -1,7 +1,10 @@
-"""Stage 8/10 · A batch as columns: its inflated body, laid out, and its texts.
+"""Stage 8/10 · Batches as columns: the tables of some batches as arrays, and their texts.
 
 Rules: every batch from the wire passes `decode_columns` before anything else looks at it; what does not fit is a
 ProtocolError. What only shows when all rows are looked at (stamps, outcomes, names) is checked by `derive`.
+
+A column is laid over all batches at once: each of its planes (common/planes) is joined over the batches, and a plane
+that nobody stored costs nothing. A column of one value in all batches is never looked at row by row.
 """
 
 from collections.abc import Sequence
@@ -12,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from osbench.common.error import ProtocolError
+from osbench.common.planes import directory_bytes, table_size, widths_of
 from osbench.common.record import TABLES, BatchHeader, Texts, decode_tail, inflate
+from osbench.coordinator.merge import Integers
 
 #: Type codes of common/record as numpy types.
 DTYPES: dict[str, np.dtype[np.integer[Any]]] = {
@@ -22,23 +27,48 @@ DTYPES: dict[str, np.dtype[np.integer[Any]]] = {
     "h": np.dtype("<i2"),
     "B": np.dtype("u1"),
 }
-_INT64 = np.dtype(np.int64)
-
-
-def _layout() -> dict[tuple[str, str], tuple[int, np.dtype[np.integer[Any]]]]:
-    """Bytes a row of the columns before a column, and its type."""
-    layout = {}
-    for table, types, row_type in TABLES:
-        before = 0
-        for field, code in zip(row_type._fields, types, strict=True):
-            layout[table, field] = before, DTYPES[code]
-            before += DTYPES[code].itemsize
-    return layout
-
-
-_LAYOUT = _layout()
-_ROW_BYTES = {table: sum(DTYPES[code].itemsize for code in types) for table, types, _ in TABLES}
 FIELDS: dict[str, tuple[str, ...]] = {table: row_type._fields for table, _, row_type in TABLES}
+
+#: By a mask of planes: how many there are, and the bytes of a u64 at their places.
+_COUNTS = np.array([mask.bit_count() for mask in range(256)], np.int64)
+_EIGHT = np.arange(8, dtype=np.uint8)
+_BYTES = np.array([sum(0xFF << 8 * place for place in range(8) if mask >> place & 1) for mask in range(256)], "<u8")
+
+
+class _Place:
+    """Where a column stands in the directory of its table."""
+
+    def __init__(self, position: int, rest_at: int, code: str) -> None:
+        self.position = position
+        self.dtype = DTYPES[code]
+        self.width = self.dtype.itemsize
+        self.rest = slice(rest_at, rest_at + self.width)
+        self.unsigned = np.dtype(f"<u{self.width}")
+
+
+class _Layout:
+    """The directory of a table.
+
+    Attributes:
+        columns: how many. size: bytes of the directory. allowed: by column, the planes that its type has.
+        column_of, place_of: by byte of the rests, whose it is and of which plane.
+    """
+
+    def __init__(self, types: str, fields: Sequence[str]) -> None:
+        widths = widths_of(types)
+        self.columns = len(types)
+        self.size = directory_bytes(types)
+        self.allowed = np.array([(1 << width) - 1 for width in widths], np.uint8)
+        self.column_of = np.repeat(np.arange(len(types)), widths)
+        self.place_of = np.concatenate([np.arange(width, dtype=np.uint8) for width in widths])
+        self.places: dict[str, _Place] = {}
+        rest_at = len(types)
+        for position, (field, code, width) in enumerate(zip(fields, types, widths, strict=True)):
+            self.places[field] = _Place(position, rest_at, code)
+            rest_at += width
+
+
+_LAYOUTS = {table: _Layout(types, FIELDS[table]) for table, types, _ in TABLES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,36 +80,133 @@ class BatchColumns:
     """
 
     header: BatchHeader
-    raw: memoryview
+    raw: bytes
     starts: dict[str, int]
     texts: Texts
 
-    def part(self, table: str, field: str) -> memoryview:
-        """The bytes of one column."""
-        before, dtype = _LAYOUT[table, field]
-        rows: int = getattr(self.header, table)
-        begin = self.starts[table] + rows * before
-        return self.raw[begin : begin + rows * dtype.itemsize]
-
 
 class TableColumns:
-    """The columns of a table over some batches, one batch after the other."""
+    """The columns of a table over some batches, one batch after the other; each has at least one row in it.
+
+    Attributes:
+        table: its name. counts: rows of each batch. total: of all of them.
+    """
 
     def __init__(self, batches: Sequence[BatchColumns], table: str) -> None:
-        self._table = table
-        self._parts = [(batch.raw, batch.starts[table], getattr(batch.header, table)) for batch in batches]
+        """Lay out a table.
 
-    def __call__(self, field: str) -> NDArray[np.int64]:
-        """A column as int64."""
-        before, dtype = _LAYOUT[self._table, field]
-        after = before + dtype.itemsize
-        # Joining bytes and looking at them once is much cheaper than an array for each batch.
-        joined = b"".join([raw[start + rows * before : start + rows * after] for raw, start, rows in self._parts])
-        return np.frombuffer(joined, dtype).astype(_INT64, copy=False)
+        Raises:
+            ProtocolError: a directory contradicts itself.
+        """
+        self.table = table
+        layout = self._layout = _LAYOUTS[table]
+        self._raws = [batch.raw for batch in batches]
+        self._rows: list[int] = [getattr(batch.header, table) for batch in batches]
+        self.counts = np.array(self._rows, np.int64)
+        self.total = sum(self._rows)
+        starts = [batch.starts[table] for batch in batches]
+        directories = b"".join(
+            [raw[start : start + layout.size] for raw, start in zip(self._raws, starts, strict=True)]
+        )
+        self._directories = np.frombuffer(directories, np.uint8).reshape(len(batches), layout.size)
+        masks = self._masks = self._directories[:, : layout.columns]
+        is_stored = masks[:, layout.column_of] >> layout.place_of & 1
+        if (masks & ~layout.allowed).any() or (is_stored * self._directories[:, layout.columns :]).any():
+            raise ProtocolError(f"a mask in the directory of {table} contradicts its rest")
+        # First byte of each column's planes, by batch and column.
+        taken = _COUNTS[masks] * self.counts[:, None]
+        self._begins = np.cumsum(taken, axis=1) - taken + (np.array(starts) + layout.size)[:, None]
+        # By column, the planes that any batch stores, and by how many; by byte of the directory, whether all have the same.
+        self._stored: list[int] = np.bitwise_or.reduce(masks, axis=0).tolist()
+        self._storing: list[list[int]] = (masks[:, :, None] >> _EIGHT & 1).sum(axis=0).tolist()
+        self._is_same: list[bool] = (self._directories == self._directories[0]).all(axis=0).tolist()
+
+    def value_or_all(self, field: str) -> int | Integers:
+        """The value of a column if it is the same in all rows of all batches, else the column."""
+        place = self._layout.places[field]
+        if self._stored[place.position] or not all(self._is_same[place.rest]):
+            return self(field)
+        return int(self._directories[0, place.rest].copy().view(place.dtype)[0])
+
+    def __call__(self, field: str, less: Integers | None = None) -> Integers:
+        """A column as int64, not to be written to.
+
+        Args:
+            less: a number for each batch, which is subtracted from the values of its rows.
+        """
+        place = self._layout.places[field]
+        masks = self._masks[:, place.position]
+        rests = np.ascontiguousarray(self._directories[:, place.rest]).view(place.unsigned).ravel()
+        joined, left = self._division(place)
+        # The byte of a batch that does not store a joined plane goes into the plane.
+        base = (rests & ~_BYTES[joined].astype(place.unsigned)).view(place.dtype).astype(np.int64)
+        if less is not None:
+            base -= less
+        is_one_base = bool((base == base[0]).all())
+        if not joined:
+            found = np.full(self.total, base[0]) if is_one_base else np.repeat(base, self.counts)
+        else:
+            found = self._joined(place, joined, masks, rests)
+            if not is_one_base:
+                found += np.repeat(base, self.counts)
+            elif base[0]:
+                found += base[0]
+        if left:
+            self._add_planes(found, place, left, masks)
+        return found
+
+    def _division(self, place: _Place) -> tuple[int, int]:
+        """The planes that are stored by most batches, and those that are stored by some."""
+        stored = self._stored[place.position]
+        joined = 0
+        for at in range(place.width):
+            if stored >> at & 1 and 2 * self._storing[place.position][at] >= len(self._rows):
+                joined |= 1 << at
+        return joined, stored & ~joined
+
+    def _joined(
+        self, place: _Place, joined: int, masks: NDArray[np.uint8], rests: NDArray[np.unsignedinteger]
+    ) -> Integers:
+        """What some planes of all batches add up to: with the sign if the highest is among them."""
+        highest = joined.bit_length() - 1
+        width = 1 << highest.bit_length()
+        dtype = place.dtype if highest == place.width - 1 else np.dtype(f"<u{width}")
+        make = np.empty if joined == (1 << width) - 1 else np.zeros
+        found = make((self.total, width), np.uint8)
+        for at in range(highest + 1):
+            if joined >> at & 1:
+                begins = self._plane_begins(place, at, masks)
+                sources = zip(self._raws, begins, self._rows, strict=True)
+                planes = [raw[begin : begin + rows] for raw, begin, rows in sources]
+                if self._storing[place.position][at] < len(planes):
+                    for batch in np.flatnonzero(masks >> at & 1 == 0).tolist():
+                        planes[batch] = bytes((int(rests[batch]) >> 8 * at & 0xFF,)) * self._rows[batch]
+                found[:, at] = np.frombuffer(b"".join(planes), np.uint8)
+        values: Integers = found.view(dtype).ravel().astype(np.int64)
+        return values
+
+    def _add_planes(self, found: Integers, place: _Place, left: int, masks: NDArray[np.uint8]) -> None:
+        """Add the planes that few batches store, to the rows of those."""
+        ends = np.cumsum(self.counts).tolist()
+        for at in range(place.width):
+            if left >> at & 1:
+                is_sign = at == place.width - 1 and place.dtype.kind == "i"
+                begins = self._plane_begins(place, at, masks)
+                for batch in np.flatnonzero(masks >> at & 1).tolist():
+                    plane = np.frombuffer(
+                        self._raws[batch], np.int8 if is_sign else np.uint8, self._rows[batch], begins[batch]
+                    )
+                    found[ends[batch] - self._rows[batch] : ends[batch]] += plane.astype(np.int64) << 8 * at
+
+    def _plane_begins(self, place: _Place, at: int, masks: NDArray[np.uint8]) -> list[int]:
+        """First byte of a plane in each batch."""
+        before = _COUNTS[masks & (1 << at) - 1] * self.counts
+        begins: list[int] = (self._begins[:, place.position] + before).tolist()
+        return begins
 
 
 def decode_columns(header: BatchHeader, body: bytes) -> BatchColumns:
-    """Inflate a batch and lay out its columns.
+    """Inflate a batch and lay out its tables.
 
     Raises:
         ProtocolError: the body does not fit its header.
@@ -87,9 +214,9 @@ def decode_columns(header: BatchHeader, body: bytes) -> BatchColumns:
     raw = inflate(header, body)
     starts = {}
     offset = 0
-    for table, row_bytes in _ROW_BYTES.items():
+    for table, types, _ in TABLES:
         starts[table] = offset
-        offset += row_bytes * getattr(header, table)
+        offset += table_size(raw, offset, types, getattr(header, table))
     if offset > len(raw):
         raise ProtocolError(f"batch {header.key}: its tables take {offset} bytes, its body has {len(raw)}")
-    return BatchColumns(header, memoryview(raw), starts, decode_tail(header, raw[offset:]))
+    return BatchColumns(header, raw, starts, decode_tail(header, raw[offset:]))

@@ -6,30 +6,45 @@ with a reason; the others of its commit are not touched by it. Only the store it
 and nothing is acknowledged, and the same batches may be committed again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple
 
 import msgspec
 
 from osbench.common.error import NotFoundError, ProtocolError, StoreError
 from osbench.common.outcome import Outcome
-from osbench.common.record import MAX_ROWS, BatchHeader, BatchKey
+from osbench.common.planes import decode_column, one_value
+from osbench.common.record import ITERATION_TYPES, MAX_ROWS, BatchHeader, BatchKey, IterationRow
 from osbench.coordinator.columns import BatchColumns, decode_columns
 from osbench.coordinator.derive import derive
 from osbench.coordinator.store.contract import Records
 from osbench.coordinator.store.values import Derived, StoredBatch
 
 #: What goes into one transaction; where more is waiting it is committed in parts.
-MAX_GROUP_BATCHES = 64
+MAX_GROUP_BATCHES = 256
 MAX_GROUP_ROWS = MAX_ROWS
+#: Groups that are written or wait for it: enough to bridge a checkpoint of the database, few enough to be held in memory.
+MAX_UNDER_WAY = 3
+
+_OUTCOME = IterationRow._fields.index("outcome")
+_OUTCOMES = tuple(int(outcome) for outcome in Outcome)
+
+
+Frames = tuple[BatchHeader, bytes, bytes]
 
 
 class RejectedBatch(NamedTuple):
-    """A batch that cannot be taken, and why."""
+    """A batch that cannot be taken, how many iterations are in it, and why."""
 
     key: BatchKey
+    iterations: int
     reason: str
+
+
+def _rejected(header: BatchHeader, reason: str) -> RejectedBatch:
+    return RejectedBatch(header.key, header.iterations, reason)
 
 
 class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -79,53 +94,94 @@ class _Prepared(NamedTuple):
 
 
 class Ingest:
-    """Commits batches. Used by one thread; it has one of its own, which waits for the disk.
+    """Commits batches. Used by one thread; it has one of its own, which writes and waits for the disk.
 
-    Where more is waiting than one transaction takes, the next group is worked out while the one before is written.
+    So while a group is written the next ones are worked out, whether they came in one call of `begin` or in many. Groups
+    are written in the order in which they began.
+
+    Args:
+        store: where to. on_done: called on the writer's thread whenever `finished` has something to give.
     """
 
-    def __init__(self, store: Records) -> None:
+    def __init__(self, store: Records, on_done: Callable[[], None] | None = None) -> None:
         self._store = store
+        self._on_done = on_done
         self._writer = ThreadPoolExecutor(1, "ingest-writer")
+        #: Groups that were not given out by `finished` yet, in the order of their beginning.
+        self._under_way: deque[Future[CommitResult]] = deque()
         #: Runs seen in the store; a run does not come back under its id, so only their absence is looked up again.
         self._known_runs: set[str] = set()
-        #: What was added by transactions whose commit failed later on: their batches come again as duplicates.
-        self._untold: list[Committed] = []
+        #: What was added by transactions of a `commit` that failed later on: their batches come again as duplicates.
+        self._untold: list[CommitResult] = []
 
     def close(self) -> None:
-        """End the thread. The store is its owner's to close."""
+        """Write what is under way and end the thread. The store is its owner's to close."""
         self._writer.shutdown()
 
-    def commit(self, batches: Sequence[tuple[BatchHeader, bytes, bytes]]) -> CommitResult:
-        """Store batches.
+    def begin(self, batches: Sequence[Frames]) -> None:
+        """Take batches: decode them, derive from them, and have them written. Waits while MAX_UNDER_WAY groups are.
 
         Args:
             batches: header, its bytes, body, as common/wire.decode_batch_frames gives them, in order of arrival.
 
-        Returns:
-            What became of each of them.
-
         Raises:
-            StoreError: the store failed. All of them have to come again: those that were stored before it failed are
-                acknowledged then, and what they added is told then.
+            StoreError: the store failed before anything was begun.
         """
         rejected: list[RejectedBatch] = []
         wanted = self._of_known_runs([StoredBatch(header, body) for header, _, body in batches], rejected)
-        done: list[CommitResult] = [CommitResult((), tuple(rejected), Committed())]
-        under_way: Future[CommitResult] | None = None
-        try:
-            for group in _groups(wanted):
-                prepared = _prepare(group)
-                if under_way is not None:
-                    done.append(under_way.result())
-                under_way = self._writer.submit(self._commit_group, prepared)
-            if under_way is not None:
-                done.append(under_way.result())
-        except StoreError:
-            self._untold += [part.committed for part in done]
-            raise
-        done += [CommitResult((), (), committed) for committed in self._untold]
-        self._untold.clear()
+        if rejected:
+            refused: Future[CommitResult] = Future()
+            refused.set_result(CommitResult((), tuple(rejected), Committed()))
+            self._add_under_way(refused)
+        for group in _groups(wanted):
+            prepared = _prepare(group)
+            if len(self._under_way) >= MAX_UNDER_WAY:
+                wait([self._under_way[-MAX_UNDER_WAY]])
+            self._add_under_way(self._writer.submit(self._commit_group, prepared))
+
+    def _add_under_way(self, group: "Future[CommitResult]") -> None:
+        self._under_way.append(group)
+        if self._on_done is not None:
+            on_done = self._on_done
+            group.add_done_callback(lambda _: on_done())
+
+    def finished(self, *, all_of_them: bool = False) -> list[CommitResult]:
+        """What became of the groups that are done, each once, in the order of their beginning.
+
+        Args:
+            all_of_them: wait until nothing is under way.
+
+        Raises:
+            StoreError: the store failed on the next group; its batches have to come again. What was done before it was
+                given out before, and what began after it is given out by the next calls.
+        """
+        found: list[CommitResult] = []
+        while self._under_way and (all_of_them or self._under_way[0].done()):
+            if found and self._under_way[0].exception() is not None:
+                break
+            found.append(self._under_way.popleft().result())
+        return found
+
+    def commit(self, batches: Sequence[Frames]) -> CommitResult:
+        """Store batches and wait for it: `begin` and `finished` in one, for whoever has nothing else to do.
+
+        Raises:
+            StoreError: the store failed. All of them have to come again: those that were stored all the same are
+                acknowledged then, and what they added is told then.
+        """
+        self.begin(batches)
+        done: list[CommitResult] = []
+        failure: StoreError | None = None
+        while self._under_way:
+            try:
+                done += self.finished(all_of_them=True)
+            except StoreError as error:
+                failure = failure or error
+        if failure is not None:
+            self._untold += [CommitResult((), (), result.committed) for result in done]
+            raise failure
+        done += self._untold
+        self._untold = []
         return _joined(done)
 
     def _of_known_runs(self, batches: list[StoredBatch], rejected: list[RejectedBatch]) -> list[StoredBatch]:
@@ -137,7 +193,7 @@ class Ingest:
             if batch.header.run in self._known_runs:
                 wanted.append(batch)
             else:
-                rejected.append(RejectedBatch(batch.header.key, "its run is not in the store"))
+                rejected.append(_rejected(batch.header, "its run is not in the store"))
         return wanted
 
     def _commit_group(self, prepared: _Prepared) -> CommitResult:
@@ -150,7 +206,7 @@ class Ingest:
             known = self._store.runs_known(sorted({one.batch.header.run for one in taken}))
             self._known_runs = set(known)
             gone = [one for one in taken if one.batch.header.run not in known]
-            rejected += [RejectedBatch(one.batch.header.key, "its run was deleted") for one in gone]
+            rejected += [_rejected(one.batch.header, "its run was deleted") for one in gone]
             taken = [one for one in taken if one.batch.header.run in known]
             return self._add(taken, derive([one.columns for one in taken]), rejected)
 
@@ -197,7 +253,7 @@ def _prepare(batches: list[StoredBatch]) -> _Prepared:
         try:
             taken.append(_Taken(batch, decode_columns(batch.header, batch.body)))
         except ProtocolError as error:
-            rejected.append(RejectedBatch(batch.header.key, str(error)))
+            rejected.append(_rejected(batch.header, str(error)))
     try:
         return _Prepared(taken, derive([one.columns for one in taken]), rejected)
     except ProtocolError:
@@ -206,7 +262,7 @@ def _prepare(batches: list[StoredBatch]) -> _Prepared:
             try:
                 derive([one.columns])
             except ProtocolError as error:
-                rejected.append(RejectedBatch(one.batch.header.key, str(error)))
+                rejected.append(_rejected(one.batch.header, str(error)))
             else:
                 sound.append(one)
         return _Prepared(sound, derive([one.columns for one in sound]), rejected)
@@ -214,15 +270,22 @@ def _prepare(batches: list[StoredBatch]) -> _Prepared:
 
 def _summary(columns: BatchColumns) -> CommittedBatch:
     header = columns.header
-    # One byte a row: counting bytes is quicker than making an array of each batch.
-    outcomes = columns.part("iterations", "outcome").tobytes()
+    outcomes: tuple[int, ...] = ()
+    if header.iterations:
+        begin = columns.starts["iterations"]
+        only = one_value(columns.raw, begin, ITERATION_TYPES, _OUTCOME)
+        if only is not None:
+            outcomes = tuple([header.iterations if code == only[0] else 0 for code in _OUTCOMES])
+        else:
+            codes = decode_column(columns.raw, begin, ITERATION_TYPES, header.iterations, _OUTCOME).tobytes()
+            outcomes = tuple([codes.count(code) for code in _OUTCOMES])
     return CommittedBatch(
         run=header.run,
         agent=header.agent,
         life=header.life,
         worker=header.worker,
         seq=header.seq,
-        outcomes=tuple(outcomes.count(code) for code in Outcome) if outcomes else (),
+        outcomes=outcomes,
         actions=header.actions,
         calls=header.calls,
         first_ns=header.first_ns - header.start_ns,

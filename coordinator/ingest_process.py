@@ -1,10 +1,12 @@
 """Stage 7/10 · The ingest process: the bulk channel's end, apart from the coordinator's loop.
 
-Rules: it polls, takes all that waits, and gives it to `Ingest`, which commits it in one transaction; only then it
-acknowledges. A store that is gone costs nothing but time: nothing is acknowledged, and the agents send again. A frame
-that does not fit is refused and told to its sender; nothing falls over.
+Rules: it polls, takes all that waits, and gives it to `Ingest`, which commits it in one transaction; once that is told
+to be done, exactly what it says was stored is acknowledged. Meanwhile the next group is taken. A store that is gone
+costs nothing but time: nothing is acknowledged, and the agents send again. A frame that does not fit is refused and
+told to its sender; nothing falls over.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -17,10 +19,10 @@ from osbench.common.clock import SystemClock
 from osbench.common.error import ProtocolError, StoreError
 from osbench.common.framing import pack_frame, read_frame_blocking
 from osbench.common.messages import Ack, Rejected
-from osbench.common.record import BatchHeader
 from osbench.common.sockets import bulk_router
 from osbench.common.wire import decode_batch_frames, encode
-from osbench.coordinator.ingest import CommitResult, Ingest
+from osbench.coordinator.allocator import keep_memory
+from osbench.coordinator.ingest import MAX_GROUP_BATCHES, CommitResult, Frames, Ingest
 from osbench.coordinator.ingest_messages import (
     FromIngest,
     IngestCommitted,
@@ -35,25 +37,45 @@ log = logging.getLogger(__name__)
 
 POLL_MS = 200
 #: At most so many batches, or so many bytes, in one transaction.
-GROUP_BATCHES = 256
+GROUP_BATCHES = MAX_GROUP_BATCHES
 GROUP_BYTES = 64 * 1024 * 1024
 #: Batches an agent may have under way; fewer when a whole group was waiting.
 CREDIT = 32
 CREDIT_BUSY = 8
 STORE_RETRY_S = 1.0
 
-Received = tuple[bytes, BatchHeader, bytes, bytes]
+
+class Bell:
+    """Wakes the loop from another thread: a pipe that can be polled."""
+
+    def __init__(self) -> None:
+        self.fd, self._write_fd = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._write_fd, False)
+
+    def ring(self) -> None:
+        """Wake the loop; from any thread."""
+        try:
+            os.write(self._write_fd, b"\0")
+        except BlockingIOError:
+            # The pipe is full of rings that nobody heard yet: one more would say nothing new.
+            return
+
+    def clear(self) -> None:
+        """Forget all rings so far; only after a poll that saw one."""
+        os.read(self.fd, 65_536)
 
 
 class IngestProcess:
     """The loop of the process.
 
     Args:
-        ingest: commits. socket: ROUTER, bound. report: tells the coordinator.
+        ingest: commits; rings the bell when it has. socket: ROUTER, bound.
     """
 
-    def __init__(self, ingest: Ingest, socket: "zmq.Socket[bytes]") -> None:
+    def __init__(self, ingest: Ingest, bell: Bell, socket: "zmq.Socket[bytes]") -> None:
         self._ingest = ingest
+        self._bell = bell
         self._socket = socket
         self._trouble = ""
 
@@ -62,29 +84,31 @@ class IngestProcess:
         poller = zmq.Poller()
         poller.register(self._socket, zmq.POLLIN)
         poller.register(sys.stdin.fileno(), zmq.POLLIN)
+        poller.register(self._bell.fd, zmq.POLLIN)
         while True:
             events = dict(poller.poll(POLL_MS))
             if sys.stdin.fileno() in events and not os.read(sys.stdin.fileno(), 65_536):
                 return
-            if self._socket in events:
-                self._take_group()
+            try:
+                if self._bell.fd in events:
+                    self._bell.clear()
+                    self._answer_finished()
+                if self._socket in events:
+                    self._ingest.begin(self._receive())
+            except StoreError as error:
+                self._tell_trouble(str(error))
+                time.sleep(STORE_RETRY_S)
+                # What comes after the failure in the line is looked at without another ring.
+                self._bell.ring()
 
-    def _take_group(self) -> None:
-        received = self._receive()
-        if not received:
-            return
-        try:
-            result = self._ingest.commit([(header, header_bytes, body) for _, header, header_bytes, body in received])
-        except StoreError as error:
-            self._tell_trouble(str(error))
-            time.sleep(STORE_RETRY_S)
-            return
-        self._tell_trouble("")
-        self._answer(received, result)
+    def _answer_finished(self) -> None:
+        for result in self._ingest.finished():
+            self._tell_trouble("")
+            self._answer(result)
 
-    def _receive(self) -> list[Received]:
+    def _receive(self) -> list[Frames]:
         """All that waits, within the bounds of a group."""
-        received: list[Received] = []
+        received: list[Frames] = []
         size = 0
         while len(received) < GROUP_BATCHES and size < GROUP_BYTES:
             try:
@@ -98,46 +122,34 @@ class IngestProcess:
             except ProtocolError as error:
                 log.warning("bulk channel: refused what %r sent: %s", sender[:64], error)
                 continue
-            received.append((sender, header, header_bytes, body))
+            received.append((header, header_bytes, body))
             size += len(body)
         return received
 
-    def _answer(self, received: list[Received], result: CommitResult) -> None:
-        credit = CREDIT_BUSY if len(received) >= GROUP_BATCHES else CREDIT
-        reasons = {refusal.key: refusal.reason for refusal in result.rejected}
-        acks: dict[tuple[bytes, str, int, int], list[int]] = defaultdict(list)
-        for sender, header, _, _ in received:
-            if header.key in reasons:
-                self._reject(sender, header, reasons[header.key])
-            else:
-                acks[sender, header.run, header.life, header.worker].append(header.seq)
-        for (sender, run, life, worker), seqs in acks.items():
-            self._send(sender, Ack(run=run, life=life, worker=worker, seqs=tuple(seqs), credit=credit))
+    def _answer(self, result: CommitResult) -> None:
+        """Tell the agents and the coordinator; who sends a batch is checked to be its agent when it comes in."""
+        credit = CREDIT_BUSY if len(result.acks) >= GROUP_BATCHES else CREDIT
+        acks: dict[tuple[str, str, int, int], list[int]] = defaultdict(list)
+        for key in result.acks:
+            acks[key.agent, key.run, key.life, key.worker].append(key.seq)
+        for (agent, run, life, worker), seqs in acks.items():
+            self._send(agent, Ack(run=run, life=life, worker=worker, seqs=tuple(seqs), credit=credit))
+        for (run, agent, life, worker, seq), iterations, reason in result.rejected:
+            self._send(agent, Rejected(run=run, life=life, worker=worker, seq=seq, reason=reason))
+            _say(
+                IngestRejected(
+                    run=run, agent=agent, life=life, worker=worker, seq=seq, iterations=iterations, reason=reason
+                )
+            )
         if result.committed.batches:
             _say(IngestCommitted(committed=result.committed))
 
-    def _reject(self, sender: bytes, header: BatchHeader, reason: str) -> None:
-        self._send(
-            sender, Rejected(run=header.run, life=header.life, worker=header.worker, seq=header.seq, reason=reason)
-        )
-        _say(
-            IngestRejected(
-                run=header.run,
-                agent=header.agent,
-                life=header.life,
-                worker=header.worker,
-                seq=header.seq,
-                iterations=header.iterations,
-                reason=reason,
-            )
-        )
-
-    def _send(self, sender: bytes, message: Ack | Rejected) -> None:
+    def _send(self, agent: str, message: Ack | Rejected) -> None:
         try:
-            self._socket.send_multipart([sender, encode(message)], zmq.NOBLOCK)
+            self._socket.send_multipart([agent.encode(), encode(message)], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             # The agent is gone or slow: it will send the batches again and be told again.
-            log.info("cannot answer %r: %s", sender[:64], error)
+            log.info("cannot answer %r: %s", agent[:64], error)
 
     def _tell_trouble(self, error: str) -> None:
         if error != self._trouble:
@@ -153,6 +165,7 @@ def _say(message: FromIngest) -> None:
 
 def main() -> None:
     """Entry point of `python -m osbench.coordinator.ingest_process`."""
+    keep_memory()
     logging.basicConfig(level=os.environ.get("OSBENCH_LOG", "INFO"), format="%(asctime)s ingest %(message)s")
     setup = read_frame_blocking(sys.stdin.fileno(), to_ingest)
     if not isinstance(setup, IngestSetup):
@@ -162,10 +175,16 @@ def main() -> None:
     store = open_store(setup.database, clock=SystemClock())
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = bulk_router(context, setup.endpoint)
+    bell = Bell()
+    ingest = Ingest(store, bell.ring)
+    # What is there by now stays: the collector need not look through it again and again (20 ms each time).
+    gc.collect()
+    gc.freeze()
     _say(IngestReady())
     try:
-        IngestProcess(Ingest(store), socket).run()
+        IngestProcess(ingest, bell, socket).run()
     finally:
+        ingest.close()
         socket.close(linger=0)
         context.term()
         store.close()

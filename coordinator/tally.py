@@ -17,14 +17,15 @@ MAX_SPAN_NS = 12 * 24 * 3600 * NS_PER_S
 MAX_SECOND = MAX_SPAN_NS // NS_PER_S
 
 
-def seconds_of(run: str, started: Integers, ended: Integers, outcome: Integers) -> tuple[SecondRow, ...]:
-    """Starts, ends, failures and drops by second."""
-    dropped = outcome == Outcome.DROPPED
-    if dropped.any():
-        ran = ~dropped
-        which = (started[ran], ended[ran], ended[ran & (outcome != Outcome.OK)], ended[dropped])
+def seconds_of(run: str, started: Integers, ended: Integers, outcome: Integers | int) -> tuple[SecondRow, ...]:
+    """Starts, ends, failures and drops by second; `outcome` is one number where it is that of all rows."""
+    if isinstance(outcome, int):
+        none = ended[:0]
+        failed = none if outcome == Outcome.OK else ended
+        which = (none, none, none, ended) if outcome == Outcome.DROPPED else (started, ended, failed, none)
     else:
-        which = (started, ended, ended[outcome != Outcome.OK], ended[:0])
+        ran = outcome != Outcome.DROPPED
+        which = (started[ran], ended[ran], ended[ran & (outcome != Outcome.OK)], ended[~ran])
     counts: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
     for at, seconds in enumerate(which):
         if len(seconds):
@@ -87,6 +88,7 @@ def hosts_of(batches: Sequence[BatchColumns]) -> Iterator[HostSecond]:
 
 def _rows(batches: Sequence[BatchColumns], table: str) -> Iterator[tuple[BatchHeader, tuple[int, ...]]]:
     """The rows of a table over some batches, each with the header of its batch."""
+    batches = [batch for batch in batches if getattr(batch.header, table)]
     headers = [batch.header for batch in batches for _ in range(getattr(batch.header, table))]
     if headers:
         column = TableColumns(batches, table)

@@ -4,13 +4,13 @@ Rules: `batches_add` is one transaction. What it adds to is read and written und
 under the database's write lock), so two ingests at once add up.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
 
 from msgspec import convert
-from msgspec.structs import asdict
+from msgspec.structs import asdict, astuple
 from sqlalchemy import Connection, bindparam, func, select, tuple_
 
 from osbench.common.clock import Clock
@@ -55,24 +55,47 @@ FURTHER = "(further messages)"
 _Key = tuple[str, str, str, int]
 
 
+class _Insert:
+    """An insert of many rows of plain values in the driver's own words, which spares SQLAlchemy's work on each row."""
+
+    def __init__(self, database: Database, insert: Any, fields: Sequence[str]) -> None:
+        self.text, order = database.in_driver_words(insert, fields)
+        self._fields = fields
+        self._sorted = None if order is None or order == tuple(fields) else itemgetter(*map(fields.index, order))
+        self._is_named = order is None
+
+    def rows(self, values: Iterable[Sequence[Any]]) -> list[Any]:
+        """Rows for the driver; `values` are in the order of the fields."""
+        if self._is_named:
+            return [dict(zip(self._fields, row, strict=True)) for row in values]
+        return list(values) if self._sorted is None else list(map(self._sorted, values))
+
+    def run(self, connection: Connection, values: Iterable[Sequence[Any]]) -> None:
+        connection.exec_driver_sql(self.text, self.rows(values))
+
+
 class _Statements:
     """The statements of a commit, built once: building one takes longer than running it."""
 
     def __init__(self, database: Database) -> None:
         up = database.add_up
-        self.batch_text = database.in_driver_words(database.insert_new(batches), (*BatchHeader._fields, "body"))
+        self.batches = _Insert(database, database.insert_new(batches), (*BatchHeader._fields, "body"))
         self.series = database.insert_new(series)
-        self.histograms = database.replace(histograms)
-        self.counters = up(counters, sums=("n",))
-        self.seconds = up(seconds, sums=("started", "ended", "failed", "dropped"))
-        self.extents = up(extents, least=("first_started_ns",), most=("last_ended_ns",))
+        self.histograms = _Insert(
+            database, database.replace(histograms), [column.name for column in histograms.columns]
+        )
         self.errors = up(errors, sums=("n",), least=("first_second", "iteration"), most=("last_second",))
+        self.counters = _Insert(database, up(counters, sums=("n",)), CounterRow.__struct_fields__)
+        sums = ("started", "ended", "failed", "dropped")
+        self.seconds = _Insert(database, up(seconds, sums=sums), SecondRow.__struct_fields__)
+        extent = up(extents, least=("first_started_ns",), most=("last_ended_ns",))
+        self.extents = _Insert(database, extent, ExtentRow.__struct_fields__)
+        self.health = _Insert(database, health.insert(), HealthSecond.__struct_fields__)
+        self.hosts = _Insert(database, hosts.insert(), HostSecond.__struct_fields__)
         self.stored = select(*histograms.columns).where(
             histograms.c.series.in_(bindparam("numbers", expanding=True)),
             histograms.c.second.between(bindparam("first"), bindparam("last")),
         )
-        self.health = health.insert()
-        self.hosts = hosts.insert()
 
 
 class SqlRecords(SqlPart):
@@ -102,11 +125,8 @@ class SqlRecords(SqlPart):
 
         All at once, which is right when all are new; where some are not, undone and one by one, to learn which.
         """
-        text, order = self._statements.batch_text
-        rows: list[Any] = [{**batch.header._asdict(), "body": batch.body} for batch in added]
-        if order is not None:
-            values = itemgetter(*order)
-            rows = [values(row) for row in rows]
+        text = self._statements.batches.text
+        rows = self._statements.batches.rows((*batch.header, batch.body) for batch in added)
         savepoint = connection.begin_nested()
         if connection.exec_driver_sql(text, rows).rowcount == len(rows):
             savepoint.commit()
@@ -124,7 +144,7 @@ class SqlRecords(SqlPart):
             (self._statements.hosts, derived.hosts),
         ):
             if rows:
-                connection.execute(statement, [asdict(row) for row in rows])
+                statement.run(connection, map(astuple, rows))
         if derived.errors:
             self._add_errors(connection, derived.errors)
 
@@ -143,18 +163,8 @@ class SqlRecords(SqlPart):
         for (number, second), row in places:
             old = before.get((number, second))
             total = row if old is None else add_rows(row, _stored_histogram(row, old))
-            merged.append(
-                {
-                    "series": number,
-                    "second": second,
-                    "n": total.n,
-                    "sum_us": total.sum_us,
-                    "min_us": total.min_us,
-                    "max_us": total.max_us,
-                    "spans": total.spans,
-                }
-            )
-        connection.execute(self._statements.histograms, merged)
+            merged.append((number, second, total.n, total.sum_us, total.min_us, total.max_us, total.spans))
+        self._statements.histograms.run(connection, merged)
 
     def _series_number(self, connection: Connection, row: HistogramRow, learned: dict[_Key, tuple[int, int]]) -> int:
         key = (row.run, row.kind, row.name, row.outcome)

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from osbench.common.error import ProtocolError
+from osbench.common.planes import directory_bytes
 from osbench.common.record import (
     ACTION_TYPES,
     CALL_TYPES,
@@ -36,7 +37,6 @@ from osbench.common.record import (
     decode_rows,
     encode_batch,
     inflate,
-    table_bytes,
 )
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "record-v1.bin"
@@ -104,7 +104,7 @@ def test_the_layout_of_version_1_is_fixed() -> None:
     """Numbers are read by position: a moved column is another number."""
     assert (ITERATION_TYPES, ACTION_TYPES, CALL_TYPES) == ("qqqqqBI", "qhhHqqqB", "qhHqqBHIBBIIIIIII")
     assert (HEALTH_TYPES, HOST_TYPES) == ("qqqqqqqIII", "qHHHqqHq")
-    assert [table_bytes(types, 1) for _, types, _ in TABLES] == [45, 39, 65, 68, 40]
+    assert [directory_bytes(types) for _, types, _ in TABLES] == [52, 47, 82, 78, 48]
     assert [len(types) for _, types, _ in TABLES] == [len(row._fields) for _, _, row in TABLES]
 
 
@@ -155,7 +155,7 @@ def test_a_body_that_is_not_what_its_header_promises_is_refused(codec: int, body
 
 def test_a_body_that_ends_inside_a_table_is_refused() -> None:
     made = batch()
-    with pytest.raises(ProtocolError, match="ends inside table"):
+    with pytest.raises(ProtocolError, match="table iterations: it ends before its last row"):
         decode_rows(made.header._replace(iterations=900_000), made.body)
 
 

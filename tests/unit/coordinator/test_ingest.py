@@ -103,7 +103,7 @@ def test_a_batch_that_does_not_hold_together_is_rejected_alone(store: SqlStore, 
     result = commit(store, before, bad, after)
 
     assert result.acks == (before.header.key, after.header.key)
-    ((key, why),) = result.rejected
+    ((key, _, why),) = result.rejected
     assert key == bad.header.key
     assert re.search(reason, why)
     assert [one.seq for one in result.committed.batches] == [before.header.seq, after.header.seq]
