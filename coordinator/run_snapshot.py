@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from osbench.common.error import ProtocolError
 from osbench.common.messages import LostBatches
 
 
@@ -101,6 +102,12 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 SNAPSHOT_VERSION = 1
 
 
+class _Versioned(msgspec.Struct):
+    """What every version of a snapshot has."""
+
+    version: int
+
+
 def pack_snapshot(snapshot: RunSnapshot) -> bytes:
     """A snapshot as bytes (msgpack)."""
     return msgspec.msgpack.encode(snapshot)
@@ -110,6 +117,15 @@ def unpack_snapshot(data: bytes) -> RunSnapshot:
     """Bytes to a snapshot.
 
     Raises:
-        msgspec.ValidationError: not a snapshot.
+        ProtocolError: of a version not known here, or not a snapshot.
     """
-    return msgspec.msgpack.decode(data, type=RunSnapshot)
+    try:
+        version = msgspec.msgpack.decode(data, type=_Versioned).version
+        if version != SNAPSHOT_VERSION:
+            raise ProtocolError(
+                f"the saved run is of version {version}, this release reads {SNAPSHOT_VERSION}; resume the task with the "
+                "release that ran it"
+            )
+        return msgspec.msgpack.decode(data, type=RunSnapshot)
+    except msgspec.MsgspecError as error:
+        raise ProtocolError(f"the saved run cannot be read: {error!s:.300}") from error

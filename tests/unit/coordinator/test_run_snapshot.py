@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from osbench.common.error import ProtocolError
 from osbench.common.messages import LostBatches
 from osbench.coordinator.run_snapshot import (
     SNAPSHOT_VERSION,
@@ -15,6 +16,7 @@ from osbench.coordinator.run_snapshot import (
     SharePlace,
     WorkerKey,
     WorkerPlace,
+    pack_snapshot,
     unpack_snapshot,
 )
 
@@ -62,6 +64,17 @@ def test_golden_snapshot_of_version_1_stays_readable() -> None:
     assert SNAPSHOT_VERSION == 1
 
 
-def test_what_is_no_snapshot_is_refused() -> None:
-    with pytest.raises(msgspec.ValidationError):
-        unpack_snapshot(b"\x81\xa7version\x01")
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (pack_snapshot(msgspec.structs.replace(SNAPSHOT, version=2)), "of version 2, this release reads 1; resume"),
+        (b"\x81\xa7version\x01", "cannot be read: .*missing required field"),
+        (b"\xc1", "cannot be read"),
+        (b"", "cannot be read"),
+    ],
+    ids=["of another version", "with fields missing", "not msgpack", "empty"],
+)
+def test_what_cannot_be_read_is_told(data: bytes, message: str) -> None:
+    """Guessing at it would run some indices twice."""
+    with pytest.raises(ProtocolError, match=message):
+        unpack_snapshot(data)
