@@ -13,10 +13,12 @@ from typing import Any, Protocol
 
 from osbench.agent.recorder import Recorder
 from osbench.common.clock import NS_PER_S, Clock
+from osbench.common.error import InputError
 from osbench.common.job import Job, UserAccess
 from osbench.common.naming import scenario_name
 from osbench.common.outcome import Outcome
 from osbench.common.plan import random_of, user_of
+from osbench.common.record import MAX_ACTIONS, MAX_DEPTH
 
 Scenario = Callable[..., Awaitable[None]]
 
@@ -49,9 +51,15 @@ class ActionTimer:
 
     def __enter__(self) -> "ActionTimer":
         run = self._run
+        if run.actions_started >= MAX_ACTIONS or run.action_depth >= MAX_DEPTH:
+            raise InputError(
+                f"the scenario began action {run.actions_started + 1} of an iteration, {run.action_depth + 1} deep; "
+                f"at most {MAX_ACTIONS} actions, {MAX_DEPTH} deep, can be told apart: time larger steps"
+            )
         self._outer = run.action_ordinal
         self._ordinal = run.actions_started
         run.action_ordinal = self._ordinal
+        run.action_depth += 1
         run.actions_started += 1
         self._started_ns = run.now_ns()
         return self
@@ -67,7 +75,8 @@ class ActionTimer:
         ended_ns = run.now_ns()
         outcome = Outcome.OK if error is None else run.outcome_of(error)[0]
         run.action_ordinal = self._outer
-        run.recorder.actions.append(
+        run.action_depth -= 1
+        run.actions.append(
             (
                 run.index,
                 self._ordinal,
@@ -90,7 +99,9 @@ class IterationRun:
         "_made",
         "_names",
         "_random",
+        "action_depth",
         "action_ordinal",
+        "actions",
         "actions_started",
         "clock",
         "idle_ns",
@@ -108,6 +119,9 @@ class IterationRun:
         self.clock = clock
         self.now_ns = clock.now_ns
         self.user = job.users[user_of(job.plan, index, len(job.users))] if job.users else None
+        #: Rows of the actions that have ended; they go to the recorder together, when the iteration ends.
+        self.actions: list[tuple[int, ...]] = []
+        self.action_depth = 0
         self.action_ordinal = -1
         self.actions_started = 0
         self.idle_ns = 0
@@ -236,5 +250,6 @@ async def run_iteration(run: IterationRun, scenario: Scenario, arguments: dict[s
         error_number = run.error_id(kind, message)
     finally:
         ended_ns = run.now_ns()
-        run.recorder.add_iteration((run.index, scheduled_ns, started_ns, ended_ns, run.idle_ns, outcome, error_number))
+        row = (run.index, scheduled_ns, started_ns, ended_ns, run.idle_ns, outcome, error_number)
+        run.recorder.add_iteration(row, run.actions)
     return outcome

@@ -1,11 +1,14 @@
 """Stage 5/10 · The recorder: collects the rows of a worker and makes batches of them.
 
 Rules: adding a row is an append to a list, nothing more: it is on the hot path of every call. Texts are interned; each
-batch carries the texts its rows point to, so it stands alone. When the spool is full, rows of calls are given up and
+batch carries the texts its rows point to, so it stands alone. Calls go into the batch that is open when they end, so
+that they are seen at once and outlive their worker; the actions of an iteration come with its row, when it ends, since
+whoever reads an action needs those around it. When the spool is full, rows of calls are given up and
 their histograms kept, and that is counted.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from osbench.common.histogram import bucket_of
@@ -23,8 +26,9 @@ from osbench.common.record import (
     encode_batch,
 )
 
-#: A batch is closed when it has so many iterations or calls, or when a second has passed.
+#: A batch is closed when it has so many iterations, actions or calls, or when a second has passed.
 BATCH_ITERATIONS = 1_000
+BATCH_ACTIONS = 4_000
 BATCH_CALLS = 4_000
 #: Of the calls that went well and were not the slowest of their batch, the ids of one in so many are kept.
 REQUEST_ID_SHARE = 100
@@ -57,8 +61,8 @@ class Recorder:
     seq: int = 0
     iterations_written: int = 0
     calls_given_up: int = 0
-    iterations: list[tuple[int, int, int, int, int, int, int]] = field(default_factory=list)
-    actions: list[tuple[int, int, int, int, int, int, int, int]] = field(default_factory=list)
+    iterations: list[tuple[int, ...]] = field(default_factory=list)
+    actions: list[tuple[int, ...]] = field(default_factory=list)
     calls: list[tuple[int, ...]] = field(default_factory=list)
     health: list[HealthRow] = field(default_factory=list)
     hosts: list[HostRow] = field(default_factory=list)
@@ -84,9 +88,10 @@ class Recorder:
             key = (key[0][:100], "further messages of this batch were not kept")
         return self._errors.setdefault(key, len(self._errors) + 1)
 
-    def add_iteration(self, row: tuple[int, int, int, int, int, int, int]) -> None:
-        """Add the fields of an IterationRow."""
+    def add_iteration(self, row: tuple[int, ...], actions: Sequence[tuple[int, ...]] = ()) -> None:
+        """Add the fields of an IterationRow, and those of the ActionRows of all its actions."""
         self.iterations.append(row)
+        self.actions += actions
 
     def add_call(self, row: tuple[int, ...], request_id: str | None) -> None:
         """Add the fields of a CallRow, and the server's id of the request if it gave one."""
@@ -103,7 +108,11 @@ class Recorder:
     @property
     def is_due(self) -> bool:
         """A batch should be made now, without waiting for the second to end."""
-        return len(self.iterations) >= BATCH_ITERATIONS or len(self.calls) >= BATCH_CALLS
+        return (
+            len(self.iterations) >= BATCH_ITERATIONS
+            or len(self.calls) >= BATCH_CALLS
+            or len(self.actions) >= BATCH_ACTIONS
+        )
 
     @property
     def is_empty(self) -> bool:

@@ -34,6 +34,9 @@ MAX_ROWS = 1_000_000
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_NAMES = 65_535
 MAX_TEXT_BYTES = 4_096
+#: Bounds of one iteration: its actions, and how deep they nest.
+MAX_ACTIONS = 32_768
+MAX_DEPTH = 64
 
 #: Flags of a call.
 CALL_RENEWAL = 1  # a sign-in made by OSBench itself, not by the scenario
@@ -58,7 +61,7 @@ class IterationRow(NamedTuple):
 
 
 class ActionRow(NamedTuple):
-    """One atomic action.
+    """One atomic action. All actions of an iteration are in the batch of its iteration row, so that paths can be joined.
 
     `ordinal` counts the iteration's actions from 0 in order of start; `parent` is that of the action around it or -1.
     `not_ready_ns` is the last stamp at which a waited-for state was not there yet, -1 if nothing was waited for: the
@@ -78,7 +81,8 @@ class ActionRow(NamedTuple):
 class CallRow(NamedTuple):
     """One HTTP request, each attempt its own.
 
-    `action` is the ordinal of the action it belongs to, -1 outside any. The phases are microseconds from `started_ns`:
+    `action` is the ordinal of the action it belongs to, -1 outside any; a call may be in an earlier batch than its action
+    and its iteration, which are written when the iteration ends. The phases are microseconds from `started_ns`:
     until a connection was free, name looked up, connected, TLS done, first byte; 0 where a phase did not happen.
     """
 

@@ -19,7 +19,7 @@ from osbench.common.clock import NS_PER_S
 from osbench.common.error import ProtocolError
 from osbench.common.histogram import BUCKETS
 from osbench.common.outcome import Outcome
-from osbench.common.record import CALL_RENEWAL, CallHistogram
+from osbench.common.record import CALL_RENEWAL, MAX_ACTIONS, MAX_DEPTH, CallHistogram
 from osbench.coordinator.cells import Cells, compact, compact_pairs
 from osbench.coordinator.columns import BatchColumns, TableColumns
 from osbench.coordinator.histogram_rows import add_rows, row_of
@@ -57,8 +57,6 @@ from osbench.coordinator.tally import (
 _MAX_COUNT = 1 << 32
 _MAX_VALUE_US = 1 << 40
 _OUTCOMES = 8
-#: Deepest nesting of actions.
-MAX_DEPTH = 64
 _WRITTEN = frozenset({Outcome.OK, Outcome.FAILED, Outcome.UNKNOWN, Outcome.DROPPED})
 
 
@@ -190,7 +188,7 @@ class _RunPart:
         started, ended = column("started_ns", less=starts), column("ended_ns", less=starts)
         _check_stamps(batches, started, ended)
         _outcomes(batches, outcome, column.total)
-        _check_between(batches, "ordinal", ordinal, 0, 32_767)
+        _check_between(batches, "ordinal", ordinal, 0, MAX_ACTIONS - 1)
         paths = self._name_numbers(batches, column)
         parent = column.value_or_all("parent")
         if not isinstance(parent, int) or parent != -1:
@@ -203,7 +201,7 @@ class _RunPart:
             )
         texts = list(self.names)
         series = paths * _OUTCOMES + outcome
-        first_seen = np.full(len(texts) * _OUTCOMES, 32_767)
+        first_seen = np.full(len(texts) * _OUTCOMES, MAX_ACTIONS)
         if isinstance(series, int):
             first_seen[series] = np.min(ordinal)
         else:
@@ -224,10 +222,10 @@ class _RunPart:
         """
         if ((parent >= ordinal) | (parent < -1)).any():
             raise _bad(batches, "an action's parent does not come before it")
-        # An iteration is wholly in one batch; should two batches name the same one, they are kept apart all the same.
+        # All actions of an iteration are in one batch; should two batches name the same iteration, they are kept apart.
         counts = [batch.header.actions for batch in batches]
         of_iteration = compact_pairs(np.repeat(np.arange(len(batches)), counts), iteration)
-        keys, wanted = of_iteration * 32_768 + ordinal, of_iteration * 32_768 + parent
+        keys, wanted = of_iteration * MAX_ACTIONS + ordinal, of_iteration * MAX_ACTIONS + parent
         order = np.argsort(keys, kind="stable")
         at = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
         parent_row = order[at]
