@@ -169,7 +169,7 @@ class IterationRun:
 
     def outcome_of(self, error: BaseException) -> tuple[Outcome, str, str]:
         """What an exception that ended an action or the iteration means."""
-        if isinstance(error, TimeoutError):
+        if isinstance(error, TimeoutError) and self.job.plan.timeout_ns:
             return Outcome.UNKNOWN, "TimeoutError", f"iteration exceeded {self.job.plan.timeout_ns / NS_PER_S:g} s"
         if isinstance(error, asyncio.CancelledError):
             return Outcome.UNKNOWN, "Aborted", "ended before its end because the run was stopped"

@@ -4,6 +4,7 @@ Rules: token first, then route, then policy, as the real pipelines have it. What
 the methods each overrides: its error bodies, its version header, its standard headers.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 
@@ -57,7 +58,7 @@ class Call:
     base: str
 
 
-class Service:
+class Service(ABC):
     """One service: a router and the habits of its real counterpart.
 
     Args:
@@ -198,13 +199,13 @@ class Service:
         answer.headers.extend(refused.headers)
         return answer
 
+    @abstractmethod
     def error_answer(self, request: Request, refused: Refused) -> Answer:
         """The service's own error body."""
-        raise NotImplementedError
 
+    @abstractmethod
     def dress(self, answer: Answer, request: Request, minor: int, stage: Stage) -> None:
         """Add the headers the service puts on an answer of this stage."""
-        raise NotImplementedError
 
 
 def www_authenticate(request: Request) -> str:
