@@ -161,7 +161,7 @@ class Service(ABC):
             raise Refused(401, "The request you have made requires authentication.")
         return token
 
-    def admit(self, request: Request, token: Token) -> None:
+    def admit(self, request: Request, token: Token) -> None:  # noqa: B027 - most services ask no more
         """Whether this caller may ask under this path at all; a service that cares raises Refused."""
 
     def negotiate(self, request: Request) -> int:
