@@ -1,11 +1,11 @@
 """Ingest against a bare loop that inserts the same blobs into the same kind of SQLite file, paired in one run.
 
-    .venv/bin/python -m benchmarks.ingest [--workers 32] [--seconds 32] [--rounds 7] [--folder DIR]
+    .venv/bin/python -m benchmarks.ingest [--workers 32] [--seconds 64] [--rounds 7] [--folder DIR]
 
 Each batch holds 1,000 iterations, actions and calls with random durations, so its blob and its histograms are full. A
 worker's batches do not begin on whole seconds: each touches two, and so does each commit. There are enough of them for
-some checkpoints of the database, which a short run would leave to its end. Three paths, in turn, each into a new file
-with WAL and synchronous=FULL:
+some checkpoints of the database, which a short run would leave to its end, and for the pipeline to run full. Three
+paths, in turn, each into a new file with WAL and synchronous=FULL:
 
     ours      Ingest as its process does it where many wait, MAX_GROUP_BATCHES at a time: inflate, check, derive, insert
               batches, merge histograms, counters and health
@@ -150,7 +150,7 @@ def in_new_folder(parent: Path | None, measure: Callable[[Path], tuple[float, fl
 def main() -> None:
     parser = argparse.ArgumentParser(description="ingest against a bare loop of inserts")
     parser.add_argument("--workers", type=int, default=32)
-    parser.add_argument("--seconds", type=int, default=32)
+    parser.add_argument("--seconds", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--folder", type=Path)
     options = parser.parse_args()

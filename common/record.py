@@ -16,9 +16,10 @@ clock, so that (stamp - start_ns) is the run's own time and needs no clock of an
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import local
-from typing import Any, NamedTuple, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 import msgpack
+import msgspec
 import zstandard
 
 from osbench.common.error import ProtocolError
@@ -393,20 +394,19 @@ def inflate(header: BatchHeader, body: bytes) -> bytes:
     return raw
 
 
-class Texts(NamedTuple):
+_Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT_BYTES)]
+
+
+class Texts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The tail of a batch, as in `Rows`."""
 
-    names: dict[int, str]
-    errors: dict[int, tuple[str, str]]
-    request_ids: dict[int, str]
+    names: dict[int, _Text]
+    errors: dict[int, tuple[_Text, _Text]]
+    request_ids: dict[int, _Text]
     histograms: tuple[CallHistogram, ...]
 
 
-def _call_histogram(fields: list[Any]) -> CallHistogram:
-    *numbers, spans = fields
-    if len(spans) % 2 or not all(type(number) is int for number in (*numbers, *spans)):
-        raise ValueError("a histogram is not made of whole numbers in pairs")
-    return CallHistogram._make((*numbers, tuple(spans)))
+_tail_decoder = msgspec.msgpack.Decoder(Texts)
 
 
 def decode_tail(header: BatchHeader, tail: bytes) -> Texts:
@@ -416,22 +416,12 @@ def decode_tail(header: BatchHeader, tail: bytes) -> Texts:
         ProtocolError: the tail does not fit the format.
     """
     try:
-        texts = msgpack.unpackb(
-            tail,
-            strict_map_key=False,
-            max_map_len=MAX_NAMES,
-            max_str_len=MAX_TEXT_BYTES,
-            max_array_len=MAX_ROWS,
-            max_bin_len=MAX_BODY_BYTES,
-            max_ext_len=0,
-        )
-        names = {int(number): str(text) for number, text in texts["names"].items()}
-        errors = {int(number): (str(kind), str(message)) for number, (kind, message) in texts["errors"].items()}
-        request_ids = {int(row): str(text) for row, text in texts["request_ids"].items()}
-        histograms = tuple(_call_histogram(fields) for fields in texts["histograms"])
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, msgpack.UnpackException) as error:
+        texts = _tail_decoder.decode(tail)
+        if any(len(histogram.spans) % 2 for histogram in texts.histograms):
+            raise ValueError("the spans of a histogram are not in pairs")
+    except (ValueError, msgspec.MsgspecError) as error:
         raise ProtocolError(f"batch {header.key}: tail does not fit version {BATCH_VERSION}: {error!r:.200}") from error
-    return Texts(names, errors, request_ids, histograms)
+    return texts
 
 
 def decode_rows(header: BatchHeader, body: bytes) -> Rows:
@@ -451,4 +441,4 @@ def decode_rows(header: BatchHeader, body: bytes) -> Rows:
             raise ProtocolError(f"batch {header.key}: table {name}: {error}") from error
         offset += table_size(raw, offset, types, count)
         tables[name] = [row_type(*row) for row in zip(*columns, strict=True)]
-    return Rows(**tables, **decode_tail(header, raw[offset:])._asdict())
+    return Rows(**tables, **msgspec.structs.asdict(decode_tail(header, raw[offset:])))

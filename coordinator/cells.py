@@ -3,7 +3,10 @@
 import numpy as np
 
 from osbench.common.histogram import bucket_of
-from osbench.coordinator.merge import Histogram, Integers, buckets_of
+from osbench.coordinator.merge import Histogram, Integers, Whole, buckets_of
+
+#: More than there are seconds between any two rows, so that series * _SPAN + second is another number for each pair.
+_SPAN = 1 << 24
 
 
 def compact(codes: Integers) -> tuple[Integers, Integers, Integers]:
@@ -40,35 +43,38 @@ def compact_pairs(one: Integers, other: Integers) -> Integers:
 class Cells:
     """Rows sorted into (series, second): the cells that occur, and each row's cell.
 
+    Rows come in the order of their ends, so few runs of rows in the same cell make up all of them: what is asked of
+    rows is asked of runs where that is enough.
+
     Attributes:
         series, seconds: of each cell. counts: rows of each cell.
     """
 
     def __init__(self, series: Integers | int, seconds: Integers) -> None:
         """Sort rows; `series` are numbers, 0 or more, or one number that is that of all rows."""
-        first = int(seconds.min())
-        codes = seconds - first
-        if isinstance(series, int):
-            present, self._of_row, self.counts = compact(codes)
-            self.series = np.full(len(present), series)
-            self.seconds = present + first
-        else:
-            span = int(codes.max()) + 1
-            present, self._of_row, self.counts = compact(series * span + codes)
-            self.series = present // span
-            self.seconds = present % span + first
-        # Rows come in the order of their ends, so few runs of rows in the same cell make up all of them.
-        changes = np.flatnonzero(self._of_row[1:] != self._of_row[:-1])
+        codes = seconds if isinstance(series, int) else series * _SPAN + seconds
+        changes = np.flatnonzero(codes[1:] != codes[:-1])
         self._runs = np.concatenate((np.zeros(1, np.int64), changes + 1))
-        self._of_run = self._of_row[self._runs]
+        self._lengths = np.diff(self._runs, append=len(codes))
+        of_run = seconds[self._runs]
+        first = int(of_run.min())
+        of_run = of_run - first
+        span = int(of_run.max()) + 1
+        if not isinstance(series, int):
+            of_run += series[self._runs] * span
+        present, self._of_run, _ = compact(of_run)
+        self.series = np.full(len(present), series) if isinstance(series, int) else present // span
+        self.seconds = present % span + first
+        self.counts = np.zeros(len(present), np.int64)
+        np.add.at(self.counts, self._of_run, self._lengths)
 
-    def histograms(self, values_us: Integers) -> list[Histogram]:
+    def histograms(self, values_us: Whole) -> list[Histogram]:
         """One histogram for each cell, of the values (0 or more) of its rows."""
         size = len(self.counts)
         sums = np.zeros(size, np.int64)
         low = np.full(size, np.iinfo(np.int64).max)
         high = np.zeros(size, np.int64)
-        np.add.at(sums, self._of_run, np.add.reduceat(values_us, self._runs))
+        np.add.at(sums, self._of_run, np.add.reduceat(values_us, self._runs, dtype=np.int64))
         np.minimum.at(low, self._of_run, np.minimum.reduceat(values_us, self._runs))
         np.maximum.at(high, self._of_run, np.maximum.reduceat(values_us, self._runs))
         least, most = int(low.min()), int(high.max())
@@ -76,8 +82,9 @@ class Cells:
         width = bucket_of(most) - first + 1
         keys = buckets_of(values_us, least, most)
         if size > 1:
-            keys += self._of_row * width
-        keys -= first
+            keys += np.repeat(self._of_run * width - first, self._lengths)
+        else:
+            keys -= first
         if size * width <= 8 * len(keys) + 65_536:
             dense = np.bincount(keys)
             filled = np.flatnonzero(dense)

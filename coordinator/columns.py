@@ -216,7 +216,9 @@ def decode_columns(header: BatchHeader, body: bytes) -> BatchColumns:
     offset = 0
     for table, types, _ in TABLES:
         starts[table] = offset
-        offset += table_size(raw, offset, types, getattr(header, table))
+        rows: int = getattr(header, table)
+        if rows:
+            offset += table_size(raw, offset, types, rows)
     if offset > len(raw):
         raise ProtocolError(f"batch {header.key}: its tables take {offset} bytes, its body has {len(raw)}")
     return BatchColumns(header, raw, starts, decode_tail(header, raw[offset:]))

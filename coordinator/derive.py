@@ -23,7 +23,7 @@ from osbench.common.record import CALL_RENEWAL, MAX_ACTIONS, MAX_DEPTH, CallHist
 from osbench.coordinator.cells import Cells, compact, compact_pairs
 from osbench.coordinator.columns import BatchColumns, TableColumns
 from osbench.coordinator.histogram_rows import add_rows, row_of
-from osbench.coordinator.merge import Histogram, Integers
+from osbench.coordinator.merge import Histogram, Integers, Whole
 from osbench.coordinator.store.values import (
     ACTION,
     CALL,
@@ -324,7 +324,7 @@ class _RunPart:
         kinds: tuple[str, str],
         series: Integers | int,
         second: Integers,
-        values_us: Integers,
+        values_us: Whole,
         texts: list[str],
     ) -> None:
         """Histograms of calls; `kinds` are those of the load's calls and of renewals."""
@@ -399,12 +399,12 @@ class _RunPart:
         self.histograms = list(rows.values())
 
 
-def _us(span_ns: Integers) -> Integers:
+def _us(span_ns: Integers) -> Whole:
     """Whole microseconds; a span that ended before it began counts as 0."""
     least, most = int(span_ns.min()), int(span_ns.max())
     if least >= 0 and most < 1 << 32:
         # Divided as 32 bits it takes a third of the time.
-        return (span_ns.astype(np.uint32) // np.uint32(1_000)).astype(np.int64)
+        return span_ns.astype(np.uint32) // np.uint32(1_000)
     microseconds: Integers = np.maximum(span_ns // 1_000, 0)
     return microseconds
 

@@ -21,6 +21,8 @@ from osbench.common.error import ProtocolError
 from osbench.common.histogram import BUCKETS, MAX_US, SUB, SUB_BITS, bucket_of, lower_edge_us, upper_edge_us
 
 Integers = NDArray[np.int64]
+#: Whole numbers of 32 or 64 bits.
+Whole = NDArray[np.int64] | NDArray[np.uint32]
 
 SPANS_FORMAT = 1
 _HEAD = Struct("<BBHH")
@@ -31,20 +33,20 @@ _FLOAT_SHIFT = 52 - SUB_BITS
 _FLOAT_BIAS = (1023 + SUB_BITS - 1) * SUB
 
 
-def buckets_of(values_us: Integers, least: int | None = None, most: int | None = None) -> Integers:
+def buckets_of(values_us: Whole, least: int | None = None, most: int | None = None) -> Integers:
     """`common/histogram.bucket_of` of each value.
 
     Args:
-        values_us: int64, any shape; below 0 counts as 0, above 24 h as 24 h.
+        values_us: any shape; below 0 counts as 0, above 24 h as 24 h.
         least, most: bounds of the values, if they are known: some steps are left out then.
     """
-    inside = least is not None and most is not None and least >= 0 and most <= MAX_US
-    values = values_us if inside else np.clip(values_us, 0, MAX_US)
+    is_inside = least is not None and most is not None and least >= 0 and most <= MAX_US
+    values = values_us if is_inside else np.clip(values_us, 0, MAX_US)
     # Exact: every value up to 24 h fits the 53 bits of a float64.
     found: Integers = values.astype(np.float64).view(np.int64)
     found >>= _FLOAT_SHIFT
     found -= _FLOAT_BIAS
-    if inside and least is not None and least >= SUB:
+    if is_inside and least is not None and least >= SUB:
         return found
     # Below 256 the formula falls short of the value, which is its own bucket; from 256 on it is at least 256.
     return np.maximum(found, np.minimum(values, SUB - 1), out=found)
