@@ -125,12 +125,17 @@ def call_lines(records: RunRecords) -> tuple[CallLine, ...]:
     return tuple(sorted(lines, key=lambda line: (line.is_renewal, -line.count, line.route)))
 
 
+def without_kind(message: str, kind: str) -> str:
+    """A message of a failed call, `ROUTE: KIND: WORDS`, without the kind, which is shown beside it."""
+    return message.replace(f": {kind}: ", ": ", 1).removesuffix(f": {kind}")
+
+
 def error_lines(store: ResultSource, run: Run) -> tuple[ErrorLine, ...]:
     return tuple(
         ErrorLine(
             source=row.source,
             kind=row.kind,
-            message=row.message,
+            message=without_kind(row.message, row.kind),
             count=row.n,
             first_second=row.first_second,
             last_second=row.last_second,

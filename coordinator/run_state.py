@@ -301,7 +301,7 @@ class RunState:
     def _end_worker(self, part: AgentPart, worker: WorkerPart, now_ns: int) -> None:
         """A worker's progress is final: its rest leaves it."""
         part.live.discard(worker.key)
-        name = f"worker {worker.key.worker} of agent {part.agent} (life {worker.key.life})"
+        name = f"worker {worker.key.worker} of agent {part.agent}"
         why = f"{name} {worker.state}" + (f": {worker.error}" if worker.error else "")
         rests = len(self.ledger.rests)
         self.ledger.close(worker.key, now_ns, why)
@@ -548,7 +548,7 @@ class RunState:
         elif takers := self._takers():
             for division in self.ledger.hand_out(takers, now_ns, due_ns, self.revision + 1):
                 source = self.ledger.held[division.source_epoch, division.source_owner].key
-                text = f"rest of worker {source.worker} (life {source.life}) goes to {len(takers)} workers"
+                text = f"rest of worker {source.worker} of agent {source.agent} goes to {len(takers)} workers"
                 self._note("rest_divided", now_ns, source.agent, source.worker, text)
                 for key in division.takers:
                     self.parts[key.agent].is_stale = True

@@ -601,7 +601,7 @@ def test_what_an_abort_left_is_not_run() -> None:
 
     account = agents.state.accounting(5 * S)
     assert (account.lost, account.not_run) == (4, 6)
-    assert account.losses[-1].reason == "worker 0 of agent b (life 1) ended; aborted: Ctrl-C"
+    assert account.losses[-1].reason == "worker 0 of agent b ended; aborted: Ctrl-C"
 
 
 def test_a_third_word_gives_up_waiting_for_batches() -> None:
