@@ -133,6 +133,9 @@ async def _boot_and_delete(member: Session, target: Target) -> None:
     await nova.delete_server(server.id)
     while not is_gone(await nova.poll_server(server.id)):
         await asyncio.sleep(0.2)
+    # Nova shows what it has just deleted as DELETED for a moment, before it shows nothing any more.
+    while await nova.poll_server(server.id) is not None:
+        await asyncio.sleep(0.2)
     with pytest.raises(CallFailed) as caught:
         await nova.get_server(server.id)
     assert (caught.value.status, caught.value.message) == (404, "Instance <id> could not be found.")
