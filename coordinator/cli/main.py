@@ -32,7 +32,15 @@ Exit codes: 0 fine, 1 error, 2 SLA failed, 3 incomplete or INVALID, 4 aborted.
 """
 
 PLACED = re.compile(r"\S.*?:\d+:\d+: ")
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
+
+
+class ForPeople(logging.Formatter):
+    """`Warning: what`, like every other message; when and where are for those who ask with -v."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's.
+        return f"{record.levelname.capitalize()}: {record.message}"
 
 
 class StandardError(logging.StreamHandler[TextIO]):
@@ -120,10 +128,9 @@ def cli(workshop: Workshop, home: str | None, verbose: int, quiet: bool) -> None
     """Put exactly known load on an OpenStack cloud and see, call by call, what it did."""
     workshop.home_path = home
     workshop.verbosity = -1 if quiet else verbose
-    level = LEVELS.get(workshop.verbosity, logging.DEBUG)
-    logging.basicConfig(
-        level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[StandardError()]
-    )
+    handler = StandardError()
+    handler.setFormatter(ForPeople() if workshop.verbosity <= 0 else logging.Formatter(LOG_FORMAT))
+    logging.basicConfig(level=LEVELS.get(workshop.verbosity, logging.DEBUG), handlers=[handler])
 
 
 for command in (demo, deployment, task, scenario, completion):

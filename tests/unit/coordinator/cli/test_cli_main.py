@@ -1,5 +1,6 @@
 """The group of all commands: help, versions, errors and their exit codes."""
 
+import logging
 import os
 import stat
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import click
 import pytest
 
 from osbench.common.error import IncompleteError
-from osbench.coordinator.cli.main import cli
+from osbench.coordinator.cli.main import ForPeople, cli
 from osbench.coordinator.cli.rehearsal import RehearsedRunner, Shell
 
 
@@ -121,3 +122,9 @@ def test_help_shows_an_example_of_the_command(shell: Shell, path: tuple[str, ...
 
     assert result.exit_code == 0
     assert f"  osbench {' '.join(path)}" in result.output.partition("Example")[2]
+
+
+def test_a_warning_reads_like_every_other_message() -> None:
+    record = logging.LogRecord("osbench.deploy", logging.WARNING, "f", 1, "the cloud has no %s", ("image",), None)
+
+    assert ForPeople().format(record) == "Warning: the cloud has no image"
