@@ -39,7 +39,7 @@ LEVELS = {-1: logging.ERROR, 0: logging.WARNING, 1: logging.INFO}
 class ForPeople(logging.Formatter):
     """`Warning: what`, like every other message; when and where are for those who ask with -v."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name is logging's.
+    def formatMessage(self, record: logging.LogRecord) -> str:
         return f"{record.levelname.capitalize()}: {record.message}"
 
 

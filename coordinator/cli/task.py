@@ -353,15 +353,23 @@ def abort(workshop: Workshop, task_id: str | None, soft: bool) -> None:
 @click.argument("task_ids", metavar="TASK...", nargs=-1)
 @click.option("--force", is_flag=True, help="Even if it left something on the cloud, which is then forgotten.")
 @pass_workshop
-def delete(workshop: Workshop, task_ids: tuple[str, ...], force: bool) -> None:
+def delete(workshop: Workshop, task_ids: tuple[str, ...], force: bool) -> int:
     """Forget tasks and all that they stored; the last one if none is named."""
+    from osbench.common.error import OsbenchError
     from osbench.coordinator.home import chosen_task
     from osbench.coordinator.task_service import delete_task
 
+    code = 0
     with workshop.store() as store:
         for task_id in task_ids or (chosen_task(workshop.home, None),):
-            delete_task(store, workshop.home, task_id, force=force)
-            click.echo(f"Successfully deleted task `{task_id}`")
+            try:
+                delete_task(store, workshop.home, task_id, force=force)
+            except OsbenchError as error:  # One that must stay is no reason to keep the others.
+                click.echo(f"Error: {error}", err=True)
+                code = error.exit_code
+            else:
+                click.echo(f"Successfully deleted task `{task_id}`")
+    return code
 
 
 @task.command(epilog=EPILOG_USE)

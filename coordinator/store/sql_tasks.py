@@ -96,6 +96,9 @@ class SqlTasks(SqlPart):
                     raise InputError(f"task {task} is {status}; abort it first, or force")
                 held = connection.execute(select(func.count()).select_from(resources).where(of_task)).scalar_one()
                 if held:
-                    raise InputError(f"task {task} still has {held} resources on the cloud; clean them up, or force")
+                    raise InputError(
+                        f"task {task} still has {held} resources on the cloud; `osbench task resume` removes those of a "
+                        "crashed task, --force forgets them"
+                    )
             connection.execute(resources.delete().where(of_task))
             connection.execute(tasks.delete().where(tasks.c.id == task))

@@ -218,3 +218,13 @@ def test_a_task_that_broke_is_crashed_and_says_why(ready: Shell, task_file: str)
 
 def test_a_quiet_start_says_nothing_but_the_result(ready: Shell, task_file: str) -> None:
     assert ready("-q", "task", "start", task_file).stderr == ""
+
+
+def test_a_task_that_must_stay_does_not_keep_the_others(ready: Shell, task_file: str) -> None:
+    ready("task", "start", task_file)
+    [task] = json.loads(ready("task", "list", "--json").output)
+    result = ready("task", "delete", "no-such-task", task["uuid"])
+
+    assert result.exit_code == 1
+    assert "'no-such-task'" in result.stderr
+    assert json.loads(ready("task", "list", "--json").output) == []
