@@ -7,16 +7,24 @@ differ within some seconds, and what is stored is sorted by how well it compress
 
     table      directory ‖ planes of the first column ‖ planes of the second ‖ …        nothing at all without rows
     directory  a mask for each column: u8, bit k is set if plane k is stored
-               a rest for each column, as wide as its type: byte k is that of all rows, 0 where plane k is stored
-    plane k    byte k (k = 0 is the lowest) of each row's number in two's complement
+               a rest for each column, as wide as its type
+    plane k    a byte of each row
+    number     rest + the sum of byte << 8k over the stored planes, in two's complement as wide as the column
+
+A column of stamps that passes a multiple of 2^32 ns would need a fifth plane: its least number goes into the rest then.
 """
 
 from array import array
 from collections.abc import Sequence
 from functools import cache
+from itertools import repeat
+from operator import sub
 from sys import byteorder
 
 from osbench.common.error import ProtocolError
+
+#: Planes of what differs by less than 4.3 s.
+_SHORT_PLANES = 4
 
 
 @cache
@@ -45,27 +53,41 @@ def encode_table(rows: Sequence[Sequence[int]], types: str) -> list[bytes]:
     planes: list[bytes] = []
     for code, column in zip(types, zip(*rows, strict=True), strict=True):
         # Half of all columns have one value in a batch: comparing is quicker than converting.
-        is_constant = column.count(column[0]) == size
-        numbers = array(code, column[:1] if is_constant else column)
-        if byteorder == "big":
-            numbers.byteswap()
-        data = numbers.tobytes()
-        if is_constant:
+        if column.count(column[0]) == size:
             masks.append(0)
-            rests.append(data)
+            rests.append(_little(array(code, column[:1])))
             continue
-        width = numbers.itemsize
-        mask, rest = 0, bytearray(width)
-        for place in range(width):
-            plane = data[place::width]
-            if plane == plane[:1] * size:
-                rest[place] = plane[0]
-            else:
-                mask |= 1 << place
-                planes.append(plane)
+        mask, rest, stored = _divided(_little(array(code, column)), size)
+        if mask >> _SHORT_PLANES:
+            least = min(column)
+            if max(column) - least < 1 << 8 * _SHORT_PLANES:
+                mask, rest, stored = _divided(_little(array(code, map(sub, column, repeat(least)))), size)
+                whole = int.from_bytes(rest, "little") + least
+                rest = (whole % (1 << 8 * len(rest))).to_bytes(len(rest), "little")
         masks.append(mask)
-        rests.append(bytes(rest))
+        rests.append(rest)
+        planes += stored
     return [bytes(masks), *rests, *planes]
+
+
+def _little(numbers: "array[int]") -> bytes:
+    if byteorder == "big":
+        numbers.byteswap()
+    return numbers.tobytes()
+
+
+def _divided(data: bytes, rows: int) -> tuple[int, bytes, list[bytes]]:
+    """Mask, rest and stored planes of a column's numbers."""
+    width = len(data) // rows
+    mask, rest, stored = 0, bytearray(width), []
+    for place in range(width):
+        plane = data[place::width]
+        if plane == plane[:1] * rows:
+            rest[place] = plane[0]
+        else:
+            mask |= 1 << place
+            stored.append(plane)
+    return mask, bytes(rest), stored
 
 
 def table_size(raw: bytes, offset: int, types: str, rows: int) -> int:
@@ -96,18 +118,30 @@ def decode_column(raw: bytes, offset: int, types: str, rows: int, position: int)
         ProtocolError: its place in the directory contradicts itself.
     """
     widths = widths_of(types)
+    width = widths[position]
     mask = raw[offset + position]
+    if mask >> width:
+        raise ProtocolError(f"a column of {width} bytes has a mask {mask:#04x}")
     rest_at = offset + len(types) + sum(widths[:position])
-    rest = raw[rest_at : rest_at + widths[position]]
-    check_directory(mask, rest)
+    rest = raw[rest_at : rest_at + width]
     before = int.from_bytes(raw[offset : offset + position], "little").bit_count()
     plane_at = offset + directory_bytes(types) + before * rows
-    data = bytearray(rest * rows)
-    for place in range(len(rest)):
+    is_apart = not any(byte and mask >> place & 1 for place, byte in enumerate(rest))
+    data = bytearray(rest * rows if is_apart else width * rows)
+    for place in range(width):
         if mask >> place & 1:
-            data[place :: len(rest)] = raw[plane_at : plane_at + rows]
+            data[place::width] = raw[plane_at : plane_at + rows]
             plane_at += rows
-    column = array(types[position])
+    if is_apart:
+        return _read(types[position], data)
+    modulus, more = 1 << 8 * width, int.from_bytes(rest, "little")
+    unsigned = types[position].upper()
+    sums = array(unsigned, [(number + more) % modulus for number in _read(unsigned, data)])
+    return _read(types[position], _little(sums))
+
+
+def _read(code: str, data: bytes | bytearray) -> "array[int]":
+    column = array(code)
     column.frombytes(data)
     if byteorder == "big":
         column.byteswap()
@@ -121,13 +155,3 @@ def one_value(raw: bytes, offset: int, types: str, position: int) -> bytes | Non
     widths = widths_of(types)
     rest_at = offset + len(types) + sum(widths[:position])
     return raw[rest_at : rest_at + widths[position]]
-
-
-def check_directory(mask: int, rest: bytes) -> None:
-    """Refuse a column whose mask has planes its type has not, or whose rest says something about a stored plane.
-
-    Raises:
-        ProtocolError: it does.
-    """
-    if mask >> len(rest) or any(byte and mask >> place & 1 for place, byte in enumerate(rest)):
-        raise ProtocolError(f"a column's mask {mask:#04x} contradicts its rest {rest.hex()}")

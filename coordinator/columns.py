@@ -29,10 +29,9 @@ DTYPES: dict[str, np.dtype[np.integer[Any]]] = {
 }
 FIELDS: dict[str, tuple[str, ...]] = {table: row_type._fields for table, _, row_type in TABLES}
 
-#: By a mask of planes: how many there are, and the bytes of a u64 at their places.
+#: By a mask of planes, how many there are.
 _COUNTS = np.array([mask.bit_count() for mask in range(256)], np.int64)
 _EIGHT = np.arange(8, dtype=np.uint8)
-_BYTES = np.array([sum(0xFF << 8 * place for place in range(8) if mask >> place & 1) for mask in range(256)], "<u8")
 
 
 class _Place:
@@ -43,7 +42,6 @@ class _Place:
         self.dtype = DTYPES[code]
         self.width = self.dtype.itemsize
         self.rest = slice(rest_at, rest_at + self.width)
-        self.unsigned = np.dtype(f"<u{self.width}")
 
 
 class _Layout:
@@ -51,7 +49,6 @@ class _Layout:
 
     Attributes:
         columns: how many. size: bytes of the directory. allowed: by column, the planes that its type has.
-        column_of, place_of: by byte of the rests, whose it is and of which plane.
     """
 
     def __init__(self, types: str, fields: Sequence[str]) -> None:
@@ -59,8 +56,6 @@ class _Layout:
         self.columns = len(types)
         self.size = directory_bytes(types)
         self.allowed = np.array([(1 << width) - 1 for width in widths], np.uint8)
-        self.column_of = np.repeat(np.arange(len(types)), widths)
-        self.place_of = np.concatenate([np.arange(width, dtype=np.uint8) for width in widths])
         self.places: dict[str, _Place] = {}
         rest_at = len(types)
         for position, (field, code, width) in enumerate(zip(fields, types, widths, strict=True)):
@@ -96,7 +91,7 @@ class TableColumns:
         """Lay out a table.
 
         Raises:
-            ProtocolError: a directory contradicts itself.
+            ProtocolError: a mask has planes that its column has not.
         """
         self.table = table
         layout = self._layout = _LAYOUTS[table]
@@ -110,9 +105,8 @@ class TableColumns:
         )
         self._directories = np.frombuffer(directories, np.uint8).reshape(len(batches), layout.size)
         masks = self._masks = self._directories[:, : layout.columns]
-        is_stored = masks[:, layout.column_of] >> layout.place_of & 1
-        if (masks & ~layout.allowed).any() or (is_stored * self._directories[:, layout.columns :]).any():
-            raise ProtocolError(f"a mask in the directory of {table} contradicts its rest")
+        if (masks & ~layout.allowed).any():
+            raise ProtocolError(f"a mask in the directory of {table} has planes that its column has not")
         # First byte of each column's planes, by batch and column.
         taken = _COUNTS[masks] * self.counts[:, None]
         self._begins = np.cumsum(taken, axis=1) - taken + (np.array(starts) + layout.size)[:, None]
@@ -136,23 +130,27 @@ class TableColumns:
         """
         place = self._layout.places[field]
         masks = self._masks[:, place.position]
-        rests = np.ascontiguousarray(self._directories[:, place.rest]).view(place.unsigned).ravel()
         joined, left = self._division(place)
-        # The byte of a batch that does not store a joined plane goes into the plane.
-        base = (rests & ~_BYTES[joined].astype(place.unsigned)).view(place.dtype).astype(np.int64)
-        if less is not None:
+        base = np.ascontiguousarray(self._directories[:, place.rest]).view(place.dtype).ravel().astype(np.int64)
+        # A sum has the width of its column, which only matters where the highest plane takes part.
+        may_pass = place.width < 8 and self._stored[place.position] >> place.width - 1
+        if less is not None and not may_pass:
             base -= less
         is_one_base = bool((base == base[0]).all())
         if not joined:
             found = np.full(self.total, base[0]) if is_one_base else np.repeat(base, self.counts)
         else:
-            found = self._joined(place, joined, masks, rests)
+            found = self._joined(place, joined, masks)
             if not is_one_base:
                 found += np.repeat(base, self.counts)
             elif base[0]:
                 found += base[0]
         if left:
             self._add_planes(found, place, left, masks)
+        if may_pass:
+            found = found.astype(place.dtype).astype(np.int64)
+            if less is not None:
+                found -= np.repeat(less, self.counts)
         return found
 
     def _division(self, place: _Place) -> tuple[int, int]:
@@ -164,13 +162,10 @@ class TableColumns:
                 joined |= 1 << at
         return joined, stored & ~joined
 
-    def _joined(
-        self, place: _Place, joined: int, masks: NDArray[np.uint8], rests: NDArray[np.unsignedinteger]
-    ) -> Integers:
-        """What some planes of all batches add up to: with the sign if the highest is among them."""
+    def _joined(self, place: _Place, joined: int, masks: NDArray[np.uint8]) -> Integers:
+        """What some planes of all batches add up to."""
         highest = joined.bit_length() - 1
         width = 1 << highest.bit_length()
-        dtype = place.dtype if highest == place.width - 1 else np.dtype(f"<u{width}")
         make = np.empty if joined == (1 << width) - 1 else np.zeros
         found = make((self.total, width), np.uint8)
         for at in range(highest + 1):
@@ -180,9 +175,9 @@ class TableColumns:
                 planes = [raw[begin : begin + rows] for raw, begin, rows in sources]
                 if self._storing[place.position][at] < len(planes):
                     for batch in np.flatnonzero(masks >> at & 1 == 0).tolist():
-                        planes[batch] = bytes((int(rests[batch]) >> 8 * at & 0xFF,)) * self._rows[batch]
+                        planes[batch] = bytes(self._rows[batch])
                 found[:, at] = np.frombuffer(b"".join(planes), np.uint8)
-        values: Integers = found.view(dtype).ravel().astype(np.int64)
+        values: Integers = found.view(f"<u{width}").ravel().astype(np.int64)
         return values
 
     def _add_planes(self, found: Integers, place: _Place, left: int, masks: NDArray[np.uint8]) -> None:
@@ -190,12 +185,9 @@ class TableColumns:
         ends = np.cumsum(self.counts).tolist()
         for at in range(place.width):
             if left >> at & 1:
-                is_sign = at == place.width - 1 and place.dtype.kind == "i"
                 begins = self._plane_begins(place, at, masks)
                 for batch in np.flatnonzero(masks >> at & 1).tolist():
-                    plane = np.frombuffer(
-                        self._raws[batch], np.int8 if is_sign else np.uint8, self._rows[batch], begins[batch]
-                    )
+                    plane = np.frombuffer(self._raws[batch], np.uint8, self._rows[batch], begins[batch])
                     found[ends[batch] - self._rows[batch] : ends[batch]] += plane.astype(np.int64) << 8 * at
 
     def _plane_begins(self, place: _Place, at: int, masks: NDArray[np.uint8]) -> list[int]:

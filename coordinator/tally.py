@@ -74,9 +74,9 @@ def _bounded(header: BatchHeader, second: int) -> int:
 
 def health_of(batches: Sequence[BatchColumns]) -> Iterator[HealthSecond]:
     """Health rows with whose they are; a row lies in the second of the middle of its span."""
-    for header, (stamp_ns, span_ns, *rest) in _rows(batches, "health"):
-        second = _bounded(header, (stamp_ns - span_ns // 2 - header.start_ns) // NS_PER_S)
-        yield HealthSecond(header.run, header.agent, header.life, header.worker, second, span_ns, *rest)
+    for header, row in _rows(batches, "health"):
+        second = _bounded(header, (row[0] - row[1] // 2 - header.start_ns) // NS_PER_S)
+        yield HealthSecond(header.run, header.agent, header.life, header.worker, second, *row[1:])
 
 
 def hosts_of(batches: Sequence[BatchColumns]) -> Iterator[HostSecond]:

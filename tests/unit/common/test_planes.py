@@ -57,6 +57,9 @@ def test_a_table_comes_back_as_it_went_in(rows: list[tuple[int, ...]], before: b
         ([(1, 2, 3, 4, 5)] * 1_000, directory_bytes(TYPES)),
         ([(10**15 + at, 2, 3, -1, 5) for at in range(200)], directory_bytes(TYPES) + 200),
         ([(10**15, 2, at, -1, 5) for at in range(300)], directory_bytes(TYPES) + 600),
+        # Stamps on both sides of a multiple of 2^32, less than that apart; and as much apart.
+        ([(2**40 - 2 * 10**9 + at * 10**7, 2, 3, -1, 5) for at in range(400)], directory_bytes(TYPES) + 4 * 400),
+        ([(2**40 - (at % 2 << 32), 2, 3, -1, 5) for at in range(400)], directory_bytes(TYPES) + 2 * 400),
     ],
 )
 def test_a_plane_of_one_byte_takes_no_room(rows: Sequence[Sequence[int]], size: int) -> None:
@@ -74,7 +77,6 @@ def test_the_layout_of_a_table_is_fixed() -> None:
     "raw",
     [
         bytes.fromhex("04 0000 0102 0304"),  # a plane that two bytes have not
-        bytes.fromhex("01 0100 0102"),  # a byte for all rows under a stored plane
         bytes.fromhex("01 0000 01"),  # a row is missing
         bytes.fromhex("00 00"),  # half a directory
         b"",
@@ -83,6 +85,12 @@ def test_the_layout_of_a_table_is_fixed() -> None:
 def test_a_table_that_contradicts_itself_or_ends_early_is_refused(raw: bytes) -> None:
     with pytest.raises(ProtocolError):
         decode_table(raw, 0, "H", 2)
+
+
+def test_what_is_in_the_rest_under_a_stored_plane_is_added_within_the_width_of_the_column() -> None:
+    raw = bytes.fromhex("03 0180 ff00 7f80")
+
+    assert decode_table(raw, 0, "h", 2)[0].tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(("code", "number"), [("B", 256), ("h", 40_000), ("I", -1), ("q", 2**63)])

@@ -8,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from osbench.common.error import ProtocolError
-from osbench.common.record import CODEC_PLAIN, TABLES, BatchIdentity, Rows, decode_rows, encode_batch, inflate
+from osbench.common.planes import directory_bytes
+from osbench.common.record import (
+    CODEC_PLAIN,
+    HOST_TYPES,
+    TABLES,
+    BatchIdentity,
+    HostRow,
+    Rows,
+    decode_rows,
+    encode_batch,
+    inflate,
+)
 from osbench.coordinator.columns import TableColumns, decode_columns
 
 
@@ -64,14 +75,34 @@ def test_every_column_over_all_batches_is_what_the_rows_say(seed: int, batches: 
                 assert short.tolist() == values.tolist()
 
 
-def test_a_directory_that_contradicts_itself_is_refused() -> None:
-    made = encode_batch(identity(0), 1, Rows(health=[[1] * 10, [2] * 10], names={}, errors={}, request_ids={}))
+def test_a_mask_with_planes_that_its_column_has_not_is_refused() -> None:
+    made = encode_batch(identity(0), 1, Rows(hosts=[[1] * 8, [2] * 8], names={}, errors={}, request_ids={}))
     raw = bytearray(inflate(made.header, made.body))
-    raw[10] = 7  # the first byte of a rest, under a plane that is stored
+    # The second column has two bytes; it stores a third one, and the last column none for it.
+    raw[1], raw[7] = 0b101, 0
     decoded = decode_columns(made.header._replace(codec=CODEC_PLAIN), bytes(raw))
 
-    with pytest.raises(ProtocolError, match="contradicts its rest"):
-        TableColumns([decoded], "health")
+    with pytest.raises(ProtocolError, match="has planes that its column has not"):
+        TableColumns([decoded], "hosts")
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 2**32), st.integers(1, 5))
+def test_any_directory_means_the_same_by_row_and_by_column(seed: int, batches: int) -> None:
+    """A rest under stored planes is added to them, within the width of the column."""
+    random = Random(seed)
+    made = []
+    for number in range(batches):
+        rows = [[random.randrange(100) for _ in range(8)] for _ in range(random.randint(2, 4))]
+        one = encode_batch(identity(number), 1, Rows(hosts=rows, names={}, errors={}, request_ids={}))
+        raw = bytearray(inflate(one.header, one.body))
+        raw[8 : directory_bytes(HOST_TYPES)] = random.randbytes(directory_bytes(HOST_TYPES) - 8)
+        made.append((one.header._replace(codec=CODEC_PLAIN), bytes(raw)))
+    expected = [row for header, body in made for row in decode_rows(header, body).hosts]
+    columns = TableColumns([decode_columns(header, body) for header, body in made], "hosts")
+
+    for position, field in enumerate(HostRow._fields):
+        assert columns(field).tolist() == [row[position] for row in expected]
 
 
 def test_a_body_that_ends_inside_a_table_is_refused() -> None:
