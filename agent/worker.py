@@ -7,7 +7,6 @@ it has, and ends. Its marks are written before an iteration starts (agent/marks)
 import asyncio
 import gc
 import logging
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +36,7 @@ from osbench.agent.spool import SpoolFullError, SpoolWriter, marks_path
 from osbench.common.clock import NS_PER_MS, NS_PER_S, Clock, SystemClock
 from osbench.common.framing import pack_frame
 from osbench.common.job import Job, unpack_job
+from osbench.common.logs import configure_child_logging
 from osbench.common.outcome import Outcome
 from osbench.common.plan import ClosedLoop
 from osbench.common.record import Batch, BatchIdentity
@@ -459,7 +459,7 @@ async def _listen(worker: Worker, reader: asyncio.StreamReader) -> None:
 
 def main() -> None:
     """Entry point of `python -m osbench.agent.worker`."""
-    logging.basicConfig(level=os.environ.get("OSBENCH_LOG", "INFO"), format="%(asctime)s worker %(message)s")
+    configure_child_logging("worker")
     from osbench.agent.workplace import CloudWorkplace
 
     uvloop.run(serve(CloudWorkplace))
