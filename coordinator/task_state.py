@@ -65,6 +65,23 @@ def check_task_transition(task: str, now: TaskStatus, then: TaskStatus) -> None:
         raise InputError(f"task {task} is {now} and cannot become {then}; allowed from here: {words}")
 
 
+class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a task is to be run, beyond what its file says.
+
+    Attributes:
+        runner: `local` by the process that made it, `daemon` by the coordinator's daemon.
+        agents: how many to run on, None for all that fit. min_agents: fewer fail the task, None for what `agents` says.
+        labels: agents must have all of them.
+        abort_on_sla_failure: end the task as soon as a criterion has failed.
+    """
+
+    runner: str = "local"
+    agents: int | None = None
+    min_agents: int | None = None
+    labels: tuple[str, ...] = ()
+    abort_on_sla_failure: bool = False
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A task as it is stored.
 
