@@ -7,7 +7,7 @@ once whatever the disk does.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -16,7 +16,17 @@ from msgspec import UNSET, UnsetType
 from osbench.common.clock import NS_PER_MS, Clock
 from osbench.common.error import AgentError, StoreError
 from osbench.common.job import Job, pack_job
-from osbench.common.messages import ClockProbe, Hello, Prepare, Refusal, Report, RunReport, ToCoordinator, Welcome
+from osbench.common.messages import (
+    ClockProbe,
+    Hello,
+    Orders,
+    Prepare,
+    Refusal,
+    Report,
+    RunReport,
+    ToCoordinator,
+    Welcome,
+)
 from osbench.common.outcome import Outcome
 from osbench.coordinator.accounting import Accounting
 from osbench.coordinator.gateway import Gateway
@@ -24,6 +34,7 @@ from osbench.coordinator.ingest import Committed, CommittedBatch, summaries
 from osbench.coordinator.ingest_messages import FromIngest, IngestCommitted, IngestRejected, IngestTrouble
 from osbench.coordinator.roster import (
     AgentRemembered,
+    AgentRevoked,
     AnnounceStanding,
     DeclareLost,
     HelloHeard,
@@ -68,12 +79,18 @@ STORE_RETRY_S = 1.0
 FIT_EVERY_NS = 5_000 * NS_PER_MS
 
 
+Admission = Callable[[Hello, Collection[str]], bool]
+#: Told of an agent that holds something of a run that is not conducted: its name, its life, the run.
+HeldRun = Callable[[str, int, str], None]
+
+
 @dataclass(slots=True)
 class ActiveRun:
     """A run under way.
 
     Attributes:
-        state: its core. job: packed, for agents. todo: instructions not yet carried out.
+        state: its core. job: packed, for agents. admits: whether an agent may take part, given who does.
+        todo: instructions not yet carried out.
         finished: set with the accounting when it is over.
         reports: the last one of each agent, for whoever watches.
         fits_ns: when the last clock fit of an agent was kept. started: agents whose start error was.
@@ -82,6 +99,7 @@ class ActiveRun:
     run: str
     state: RunState
     job: bytes
+    admits: Admission
     todo: asyncio.Queue[RunInstruction]
     finished: "asyncio.Future[Accounting]"
     on_phase: Callable[[RunPhase], None]
@@ -96,12 +114,18 @@ class Conductor:
 
     Args:
         store: where runs are kept. clock: the coordinator's. roster: of agents.
+        on_held: told, again and again, of each agent that holds something of a run nobody conducts.
     """
 
-    def __init__(self, store: Store, clock: Clock, roster: Roster) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, roster: Roster, on_held: HeldRun = lambda agent, life, run: None
+    ) -> None:
         self._store = store
         self._clock = clock
         self._roster = roster
+        self._on_held = on_held
+        #: The newest report of each agent, whatever it is about.
+        self.latest: dict[str, Report] = {}
         self._runs: dict[str, ActiveRun] = {}
         self._outbox: asyncio.Queue[tuple[str, Welcome | Refusal]] = asyncio.Queue()
         self.gateway: Gateway | None = None
@@ -114,6 +138,7 @@ class Conductor:
         state: RunState,
         job: Job,
         *,
+        admits: Admission,
         on_phase: Callable[[RunPhase], None],
         on_committed: Callable[[Committed], None],
         stored: Iterable[CommittedBatch] = (),
@@ -123,7 +148,8 @@ class Conductor:
 
         Args:
             state: its core, new or restored.
-            job: what agents need. stored: what the store holds of the run already. on_phase, on_committed: told as it goes.
+            job: what agents need. admits: whether an agent may take part, given the names of those that do.
+            stored: what the store holds of the run already. on_phase, on_committed: told as it goes.
             is_adopted: the run was under way when an earlier coordinator died.
 
         Returns:
@@ -133,6 +159,7 @@ class Conductor:
             run=state.plan.run,
             state=state,
             job=pack_job(job),
+            admits=admits,
             todo=asyncio.Queue(),
             finished=asyncio.get_running_loop().create_future(),
             on_phase=on_phase,
@@ -143,7 +170,7 @@ class Conductor:
         try:
             for entry in self._roster.entries.values():
                 if entry.hello is not None:
-                    self._tell(active, _welcomed(entry.hello, self._clock.now_ns()))
+                    self._introduce(active, entry.hello, self._clock.now_ns())
             for event in self._committed_before(stored):
                 self._tell(active, event)
             if not is_adopted:
@@ -208,7 +235,12 @@ class Conductor:
         self._answer(self._roster.handle(WordHeard(now_ns=now_ns, agent=agent, life=life)))
         if isinstance(message, ClockProbe) or not self._roster.is_current(agent, message.life):
             return
+        self.latest[agent] = message
+        for held in {*(part.run for part in message.runs), *(past.run for past in message.past)}:
+            self._mention(agent, message.life, held)
         for active in self._runs.values():
+            if agent not in active.state.parts:
+                continue
             event = report_received(message, active.run, now_ns)
             if event.run is not None:
                 active.reports[agent] = event.run
@@ -292,6 +324,29 @@ class Conductor:
         for instruction in active.state.handle(event):
             active.todo.put_nowait(instruction)
 
+    def _introduce(self, active: ActiveRun, hello: Hello, now_ns: int) -> None:
+        """Tell a run of an agent that has part in it, or may have."""
+        if hello.agent in active.state.parts or active.admits(hello, active.state.parts):
+            self._tell(active, _welcomed(hello, now_ns))
+
+    def _mention(self, agent: str, life: int, run: str) -> None:
+        if run not in self._runs:
+            self._on_held(agent, life, run)
+
+    async def order(self, agent: str, orders: Orders) -> None:
+        """Say something to an agent about a run that nobody conducts."""
+        assert self.gateway is not None
+        await self.gateway.send(agent, orders)
+
+    def is_conducted(self, run: str) -> bool:
+        """Whether a run is under way here."""
+        return run in self._runs
+
+    def revoke(self, agent: str) -> None:
+        """An agent's key was taken away: it is forgotten, and runs take it for lost."""
+        self._answer(self._roster.handle(AgentRevoked(now_ns=self._clock.now_ns(), agent=agent)))
+        self.latest.pop(agent, None)
+
     def _answer(self, instructions: list[RosterInstruction]) -> None:
         now_ns = self._clock.now_ns()
         for said in instructions:
@@ -301,7 +356,9 @@ class Conductor:
                 assert hello is not None, "who is welcomed has said hello"
                 self._keep_agent(hello)
                 for active in self._runs.values():
-                    self._tell(active, _welcomed(hello, now_ns))
+                    self._introduce(active, hello, now_ns)
+                for run in hello.runs:
+                    self._mention(hello.agent, hello.life, run)
             elif isinstance(said, SendRefusal):
                 self._outbox.put_nowait((said.agent, Refusal(reason=said.reason)))
             elif isinstance(said, DeclareLost):

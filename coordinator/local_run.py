@@ -26,6 +26,7 @@ from osbench.common.naming import task_mark
 from osbench.common.sockets import control_router
 from osbench.coordinator.conductor import Conductor
 from osbench.coordinator.contexts.process import ContextsProcess
+from osbench.coordinator.crew import FixedCrew
 from osbench.coordinator.gateway import Gateway
 from osbench.coordinator.home import Home
 from osbench.coordinator.ingest_link import IngestLink
@@ -123,7 +124,7 @@ async def _run(
             conductor=conductor,
             contexts=contexts,
             clock=clock,
-            settings=settings,
+            crew=FixedCrew(settings=settings),
             on_progress=on_progress,
             abort_on_sla_failure=abort_on_sla_failure,
         )

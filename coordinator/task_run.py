@@ -8,8 +8,9 @@ the task before any load of it; one that fails its SLA does not keep the next fr
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -22,6 +23,7 @@ from osbench.coordinator.accounting import Accounting
 from osbench.coordinator.conductor import Conductor
 from osbench.coordinator.contexts.messages import CleanUp, Leftover, Progress, SetUp, SetUpDone
 from osbench.coordinator.contexts.process import ContextsProcess
+from osbench.coordinator.crew import Crew
 from osbench.coordinator.live import LiveNumbers
 from osbench.coordinator.planner import expected_iterations, expected_load_ns, plan_run
 from osbench.coordinator.progress import Phase, ProgressUpdate, TaskOutcome
@@ -37,6 +39,8 @@ from osbench.coordinator.task_state import Task, TaskStatus
 from osbench.coordinator.verdict import Verdict
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PROGRESS_S = 0.5
 #: What a phase of the run state machine is called for the user.
@@ -57,7 +61,7 @@ class TaskRun:
 
     Args:
         store: where all is kept. conductor: drives the runs. contexts: sets up and cleans up. clock: the coordinator's.
-        settings: how runs are conducted, with the agents' names. on_progress: told twice a second.
+        crew: chooses the agents of its runs. on_progress: told twice a second.
         abort_on_sla_failure: end the task as soon as a criterion has failed for good.
     """
 
@@ -69,7 +73,7 @@ class TaskRun:
         conductor: Conductor,
         contexts: ContextsProcess,
         clock: Clock,
-        settings: RunSettings,
+        crew: Crew,
         on_progress: Callable[[ProgressUpdate], None],
         abort_on_sla_failure: bool = False,
     ) -> None:
@@ -85,11 +89,12 @@ class TaskRun:
         self._conductor = conductor
         self._contexts = contexts
         self._clock = clock
-        self._settings = settings
+        self._crew = crew
         self._on_progress = on_progress
         self._abort_on_sla_failure = abort_on_sla_failure
         self._current = ""
-        self._setting_up: asyncio.Task[SetUpDone] | None = None
+        #: What is waited for before the load begins; an abort ends it.
+        self._waiting: asyncio.Task[Any] | None = None
 
     # What the user says.
 
@@ -97,8 +102,8 @@ class TaskRun:
         """Start nothing more; let what is in flight end; clean up; run no further workload."""
         if not self.aborted:
             self.aborted = reason
-            if self._setting_up is not None:
-                self._setting_up.cancel()
+            if self._waiting is not None:
+                self._waiting.cancel()
             self._conductor.drain(self._current, reason)
 
     def stop(self) -> None:
@@ -121,9 +126,6 @@ class TaskRun:
             assert self.aborted, "who is aborted was asked to end"
         except OsbenchError as error:
             failure = str(error)
-        except asyncio.CancelledError:
-            self._is_left = True
-            raise
         if self.leftovers and not failure:
             failure = f"{len(self.leftovers)} resources are left on the cloud: {self.leftovers[0]}"
         await asyncio.to_thread(self._end, failure)
@@ -159,12 +161,45 @@ class TaskRun:
         ledger = StoreLedger(self._store, deployment=self.task.deployment, task=self.task.id, run=run.id)
         made: SetUpDone | None = None
         try:
+            settings = await self._settings(run, workload)
             made = await self._made_before(run) or await self._set_up(run, workload, ledger)
-            await self._load(run, workload, made)
+            await self._load(run, workload, made, settings)
+        except asyncio.CancelledError:
+            # Agents may go on with the run, and whoever takes it up again needs what is on the cloud.
+            self._is_left = True
+            raise
         finally:
-            await asyncio.shield(self._clean_up(run, workload, ledger, made))
+            if not self._is_left:
+                await asyncio.shield(self._clean_up(run, workload, ledger, made))
 
     # Before the load.
+
+    async def _settings(self, run: Run, workload: Workload) -> RunSettings:
+        """How the run is conducted, and by whom: settled before anything is made on the cloud."""
+        snapshot = await asyncio.to_thread(self._store.run_snapshot, run.id)
+        if snapshot:
+            return self._crew.resumed(unpack_snapshot(snapshot).lives)
+        self._show(self._at(workload, Phase.STARTING))
+        return await self._unless_aborted(self._crew.gather())
+
+    async def _unless_aborted(self, waited_for: Coroutine[Any, Any, T]) -> T:
+        """Wait for something that an abort may cut short.
+
+        Raises:
+            AbortedError: it was.
+        """
+        self._waiting = waiting = asyncio.create_task(waited_for)
+        try:
+            if self.aborted:
+                waiting.cancel()
+            return await waiting
+        except asyncio.CancelledError:
+            waiting.cancel()
+            if self.aborted:
+                raise AbortedError(f"task {self.task.id} was ended before its load began") from None
+            raise
+        finally:
+            self._waiting = None
 
     async def _made_before(self, run: Run) -> SetUpDone | None:
         """What a coordinator that died had set up for this run."""
@@ -182,18 +217,10 @@ class TaskRun:
             scenario=workload.scenario,
             arguments=workload.arguments,
         )
-        self._setting_up = asyncio.create_task(
+        self._show(self._at(workload, Phase.PREPARING))
+        made = await self._unless_aborted(
             self._contexts.set_up(order, ledger, lambda step: self._show_step(workload, Phase.PREPARING, step))
         )
-        self._show(self._at(workload, Phase.PREPARING))
-        try:
-            made = await self._setting_up
-        except asyncio.CancelledError:
-            if self.aborted:
-                raise AbortedError(f"task {self.task.id} was ended while it was set up") from None
-            raise
-        finally:
-            self._setting_up = None
         await asyncio.to_thread(self._store.run_contexts_update, run.id, msgspec.to_builtins(made))
         if run.plan is None:  # A run that is taken up again keeps its plan, which its records belong to.
             seed = secrets.randbits(63)
@@ -203,22 +230,28 @@ class TaskRun:
 
     # The load.
 
-    async def _load(self, run: Run, workload: Workload, made: SetUpDone) -> None:
+    async def _load(self, run: Run, workload: Workload, made: SetUpDone, settings: RunSettings) -> None:
         plan = (await asyncio.to_thread(self._store.run_get, run.id)).plan
         assert plan is not None, "a run that is set up is planned"
         job = Job(plan=plan, cloud=made.cloud, users=made.users, admin=made.admin)
         snapshot = await asyncio.to_thread(self._store.run_snapshot, run.id)
         if snapshot:
             saved = unpack_snapshot(snapshot)
-            state = RunState.restore(plan, self._settings, saved, self._clock.now_ns())
+            state = RunState.restore(plan, settings, saved, self._clock.now_ns())
             stored = await asyncio.to_thread(self._conductor.stored_of, run.id)
             self._conductor.remember_agents(saved.lives)
         else:
-            state, stored = RunState(plan, self._settings), ()
+            state, stored = RunState(plan, settings), ()
         live = LiveNumbers(run.id)
         conduct = asyncio.create_task(
             self._conductor.conduct(
-                state, job, stored=stored, is_adopted=bool(snapshot), on_phase=lambda _: None, on_committed=live.add
+                state,
+                job,
+                admits=self._crew.admits,
+                stored=stored,
+                is_adopted=bool(snapshot),
+                on_phase=lambda _: None,
+                on_committed=live.add,
             )
         )
         if self.aborted:
