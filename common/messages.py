@@ -10,8 +10,10 @@ import msgspec
 
 from osbench.common.share import Share
 
-#: Spoken here. An agent and a coordinator that differ in it refuse each other, naming both.
+#: Spoken here: every version from the lowest to the highest. An agent and a coordinator speak the highest that both know,
+#: and refuse each other where there is none.
 PROTOCOL_VERSION = 1
+PROTOCOL_MIN = 1
 
 #: What an agent can be told to do with a run, in the order of a run's life.
 GOALS = ("prepare", "run", "drain", "stop", "forget")
@@ -36,7 +38,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 
     Attributes:
         agent: its name; life: number of this life of its process, larger than all before.
-        protocol: version spoken; version: release.
+        protocol_min, protocol: the lowest and the highest version it speaks; version: release.
         workers: how many it runs; labels: free words.
         nofile: limit on open files; cores; memory_bytes.
         runs: runs it still holds records or work of.
@@ -52,13 +54,18 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     nofile: int
     labels: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
+    protocol_min: int = 1
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
-    """Coordinator to agent: taken. After `lease_ns` without a word from the coordinator the agent drains by itself."""
+    """Coordinator to agent: taken. After `lease_ns` without a word from the coordinator the agent drains by itself.
+
+    `protocol` is the version that is spoken from now on.
+    """
 
     life: int
     lease_ns: int
+    protocol: int = 1
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
@@ -68,11 +75,15 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
 
 
 class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
-    """Coordinator to agent: the job of a run (common/job.Job, packed): plan, sign-ins, tokens. Holds secrets."""
+    """Coordinator to agent: the job of a run (common/job.Job, packed): plan, sign-ins, tokens. Holds secrets.
+
+    `plugins` are hashes of code that the run needs; an agent that cannot have one says that the run failed.
+    """
 
     run: str
     revision: int
     job: bytes
+    plugins: tuple[str, ...] = ()
 
 
 class WorkerShares(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +103,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True, tag="orders"):
         start_ns: start of the run by the coordinator's clock, which the agent turns into its own by its offset;
             0 before it is known.
         shares: by worker.
+        life: of the agent for which they are; another life of it ignores them. -1: for whichever life.
     """
 
     run: str
@@ -99,6 +111,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True, tag="orders"):
     goal: str
     start_ns: int = 0
     shares: tuple[WorkerShares, ...] = ()
+    life: int = -1
 
 
 class ShareProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -224,6 +237,26 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag="rejected"):
     worker: int
     seq: int
     reason: str
+
+
+def common_protocol(lowest: int, highest: int) -> int | None:
+    """The version to speak with a peer that speaks `lowest` to `highest`; None if there is none."""
+    version = min(highest, PROTOCOL_VERSION)
+    return version if version >= max(lowest, PROTOCOL_MIN) else None
+
+
+def protocol_mismatch(peer: str, peer_release: str, lowest: int, highest: int, release: str) -> str:
+    """Why a peer and this coordinator cannot speak with each other: both ranges, both releases, and the cure."""
+    theirs, ours = _versions(lowest, highest), _versions(PROTOCOL_MIN, PROTOCOL_VERSION)
+    return (
+        f"{peer} (release {peer_release:.40}) speaks protocol {theirs}, "
+        f"this coordinator (release {release}) speaks {ours}: install releases that have one in "
+        "common, best the same on both"
+    )
+
+
+def _versions(lowest: int, highest: int) -> str:
+    return f"{highest}" if lowest == highest else f"{lowest} to {highest}"
 
 
 ToCoordinator = Hello | ClockProbe | Report

@@ -11,9 +11,12 @@ import msgpack
 import msgspec
 
 from osbench.common.error import ProtocolError
-from osbench.common.messages import PROTOCOL_VERSION, ToAgent, ToCoordinator, ToUplink
+from osbench.common.messages import ToAgent, ToCoordinator, ToUplink
 from osbench.common.record import MAX_BODY_BYTES, BatchHeader, decode_header
 
+#: Of the frame around a message, not of what is said in it, which is negotiated (common/messages.common_protocol): hello,
+#: welcome and refusal must be understood by peers that have no other word in common.
+FRAME_VERSION = 1
 MAX_CONTROL_BYTES = 16 * 1024 * 1024
 MAX_HEADER_BYTES = 2_048
 MAX_BATCH_BYTES = MAX_BODY_BYTES
@@ -26,8 +29,8 @@ TO_UPLINK: Any = ToUplink
 
 
 def encode(message: msgspec.Struct) -> bytes:
-    """A control message as bytes: the protocol version, then the message with its tag."""
-    return cast(bytes, msgpack.packb([PROTOCOL_VERSION, msgspec.to_builtins(message, builtin_types=(bytes,))]))
+    """A control message as bytes: the version of the frame, then the message with its tag."""
+    return cast(bytes, msgpack.packb([FRAME_VERSION, msgspec.to_builtins(message, builtin_types=(bytes,))]))
 
 
 def decode(frame: bytes, kind: Any) -> Any:
@@ -49,8 +52,8 @@ def decode(frame: bytes, kind: Any) -> Any:
     if not isinstance(parts, list) or len(parts) != 2:
         raise ProtocolError(f"control message is not [version, message]: {parts!r:.80}")
     version, body = parts
-    if version != PROTOCOL_VERSION:
-        raise ProtocolError(f"peer speaks protocol {version!r:.20}, this release speaks {PROTOCOL_VERSION}")
+    if version != FRAME_VERSION:
+        raise ProtocolError(f"control message of frame version {version!r:.20}, this release reads {FRAME_VERSION}")
     try:
         return msgspec.convert(body, kind)
     except (msgspec.ValidationError, RecursionError) as error:

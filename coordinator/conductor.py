@@ -351,7 +351,9 @@ class Conductor:
         now_ns = self._clock.now_ns()
         for said in instructions:
             if isinstance(said, SendWelcome):
-                self._outbox.put_nowait((said.agent, Welcome(life=said.life, lease_ns=said.lease_ns)))
+                self._outbox.put_nowait(
+                    (said.agent, Welcome(life=said.life, lease_ns=said.lease_ns, protocol=said.protocol))
+                )
                 hello = self._roster.entries[said.agent].hello
                 assert hello is not None, "who is welcomed has said hello"
                 self._keep_agent(hello)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from osbench.common.clock import NS_PER_S
-from osbench.common.messages import PROTOCOL_VERSION, Hello
+from osbench.common.messages import Hello, common_protocol, protocol_mismatch
+from osbench.common.release import release
 from osbench.coordinator.run_events import Ticked
 
 
@@ -100,6 +101,7 @@ class SendWelcome:
     life: int
     lease_ns: int
     workers: int
+    protocol: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,10 +194,10 @@ class Roster:
 
     def _hear_hello(self, event: HelloHeard) -> list[RosterInstruction]:
         hello = event.hello
-        if hello.protocol != PROTOCOL_VERSION:
-            reason = (
-                f"agent {hello.agent} (release {hello.version}) speaks protocol {hello.protocol}, this coordinator "
-                f"speaks {PROTOCOL_VERSION}: install the same release on both"
+        protocol = common_protocol(hello.protocol_min, hello.protocol)
+        if protocol is None:
+            reason = protocol_mismatch(
+                f"agent {hello.agent}", hello.version, hello.protocol_min, hello.protocol, release()
             )
             return [SendRefusal(agent=hello.agent, reason=reason)]
         entry = self.entries.get(hello.agent)
@@ -207,7 +209,13 @@ class Roster:
             life=hello.life, heard_ns=event.now_ns, standing=AgentStanding.CONNECTED, hello=hello
         )
         said: list[RosterInstruction] = [
-            SendWelcome(agent=hello.agent, life=hello.life, lease_ns=self.settings.lease_ns, workers=hello.workers)
+            SendWelcome(
+                agent=hello.agent,
+                life=hello.life,
+                lease_ns=self.settings.lease_ns,
+                workers=hello.workers,
+                protocol=protocol,
+            )
         ]
         if before is not AgentStanding.CONNECTED:
             said.append(AnnounceStanding(agent=hello.agent, standing=AgentStanding.CONNECTED))

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from osbench.common import wire
 from osbench.common.error import ProtocolError
 from osbench.common.messages import (
-    PROTOCOL_VERSION,
     Ack,
     ClockProbe,
     ClockReply,
@@ -101,12 +100,12 @@ def packed(value: Any) -> bytes:
         (b"", "not msgpack"),
         (b"\xc1", "not msgpack"),
         (packed(5), r"not \[version, message\]"),
-        (packed([PROTOCOL_VERSION]), r"not \[version, message\]"),
-        (packed([2, {}]), "speaks protocol 2, this release speaks 1"),
-        (packed(["1", {}]), "speaks protocol '1'"),
-        (packed([PROTOCOL_VERSION, {}]), "refused"),
-        (packed([PROTOCOL_VERSION, {"type": "welcome", "life": "2", "lease_ns": 1}]), "refused"),
-        (packed([PROTOCOL_VERSION, {"type": "bogus"}]), "refused"),
+        (packed([wire.FRAME_VERSION]), r"not \[version, message\]"),
+        (packed([2, {}]), "frame version 2, this release reads 1"),
+        (packed(["1", {}]), "frame version '1'"),
+        (packed([wire.FRAME_VERSION, {}]), "refused"),
+        (packed([wire.FRAME_VERSION, {"type": "welcome", "life": "2", "lease_ns": 1}]), "refused"),
+        (packed([wire.FRAME_VERSION, {"type": "bogus"}]), "refused"),
         (b"\x92\x01" + b"\x91" * 2_000, "not msgpack"),
         (bytes(wire.MAX_CONTROL_BYTES + 1), "at most 16777216"),
     ],
@@ -117,7 +116,7 @@ def test_what_is_no_message_is_refused(frame: bytes, message: str) -> None:
 
 
 def test_a_field_of_a_later_release_is_left_aside() -> None:
-    frame = packed([PROTOCOL_VERSION, {"type": "clock_probe", "sent_ns": 5, "later": [1]}])
+    frame = packed([wire.FRAME_VERSION, {"type": "clock_probe", "sent_ns": 5, "later": [1]}])
 
     assert wire.decode(frame, wire.TO_COORDINATOR) == ClockProbe(sent_ns=5)
 
@@ -143,7 +142,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 @given(VALUES, KINDS)
 def test_any_value_is_a_message_or_a_protocol_error(value: Any, kind: Any) -> None:
     try:
-        wire.decode(packed([PROTOCOL_VERSION, value]), kind)
+        wire.decode(packed([wire.FRAME_VERSION, value]), kind)
     except ProtocolError:
         pass
 

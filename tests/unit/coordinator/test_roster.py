@@ -4,6 +4,7 @@ from unit.playbook import Playbook
 
 from osbench.common.clock import NS_PER_S
 from osbench.common.messages import PROTOCOL_VERSION, Hello
+from osbench.common.release import release
 from osbench.coordinator.roster import (
     STANDING_TRANSITIONS,
     AgentRemembered,
@@ -24,9 +25,17 @@ S = NS_PER_S
 SETTINGS = RosterSettings(lease_ns=30 * S, suspect_ns=5 * S, grace_ns=2 * S)
 
 
-def hello(agent: str = "a", life: int = 1, protocol: int = PROTOCOL_VERSION) -> Hello:
+def hello(agent: str = "a", life: int = 1, protocol: int = PROTOCOL_VERSION, protocol_min: int = 1) -> Hello:
     return Hello(
-        agent=agent, life=life, protocol=protocol, version="0.1.0", workers=2, cores=2, memory_bytes=1, nofile=1
+        agent=agent,
+        life=life,
+        protocol=protocol,
+        protocol_min=protocol_min,
+        version="0.1.0",
+        workers=2,
+        cores=2,
+        memory_bytes=1,
+        nofile=1,
     )
 
 
@@ -35,7 +44,7 @@ def heard(at_ns: int = 0, life: int = 1) -> HelloHeard:
 
 
 def welcome(life: int = 1) -> SendWelcome:
-    return SendWelcome(agent="a", life=life, lease_ns=30 * S, workers=2)
+    return SendWelcome(agent="a", life=life, lease_ns=30 * S, workers=2, protocol=PROTOCOL_VERSION)
 
 
 def announce(standing: AgentStanding) -> AnnounceStanding:
@@ -50,13 +59,20 @@ def test_who_says_hello_is_welcomed() -> None:
     assert roster() >> heard() << welcome() << announce(AgentStanding.CONNECTED) >> heard(1) << welcome()
 
 
-def test_another_protocol_is_refused_naming_both() -> None:
+def test_an_agent_without_a_protocol_in_common_is_refused_naming_both_ranges_and_releases() -> None:
     reason = (
-        f"agent a (release 0.1.0) speaks protocol 99, this coordinator speaks {PROTOCOL_VERSION}: "
-        "install the same release on both"
+        f"agent a (release 0.1.0) speaks protocol 98 to 99, this coordinator (release {release()}) speaks "
+        f"{PROTOCOL_VERSION}: install releases that have one in common, best the same on both"
     )
+    later = hello(protocol=99, protocol_min=98)
 
-    assert roster() >> HelloHeard(now_ns=0, hello=hello(protocol=99)) << SendRefusal(agent="a", reason=reason)
+    assert roster() >> HelloHeard(now_ns=0, hello=later) << SendRefusal(agent="a", reason=reason)
+
+
+def test_a_later_agent_that_still_speaks_our_protocol_is_welcomed_in_it() -> None:
+    later = hello(protocol=99, protocol_min=PROTOCOL_VERSION)
+
+    assert roster() >> HelloHeard(now_ns=0, hello=later) << welcome() << announce(AgentStanding.CONNECTED)
 
 
 def test_an_older_life_is_refused() -> None:
