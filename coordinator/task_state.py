@@ -82,6 +82,9 @@ class TaskOptions(msgspec.Struct, frozen=True, kw_only=True):
     abort_on_sla_failure: bool = False
 
 
+DEFAULT_OPTIONS = TaskOptions()
+
+
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """A task as it is stored.
 
@@ -89,6 +92,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
         id: uuid4. deployment: id of the cloud it runs on.
         spec: the whole task. source: the rendered text it was read from.
         tags: of the command line and of the file. failure: why it was invalid or crashed, empty otherwise.
+        options: how it is to be run.
         created_ns, updated_ns, ended_ns: wall time, nanoseconds since the Unix epoch; ended_ns None before its end.
     """
 
@@ -103,6 +107,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     created_ns: int = 0
     updated_ns: int = 0
     ended_ns: int | None = None
+    options: TaskOptions = DEFAULT_OPTIONS
 
     def moved(self, status: TaskStatus, failure: str = "") -> "Task":
         """This task in its next status.

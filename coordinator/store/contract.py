@@ -20,6 +20,7 @@ from osbench.common.plan import Plan
 from osbench.common.task import TaskSpec, Workload
 from osbench.coordinator.deployment_state import Deployment, DeploymentSecrets, DeploymentStatus
 from osbench.coordinator.store.values import (
+    AgentKey,
     BatchTotals,
     ClockFit,
     CounterRow,
@@ -30,13 +31,15 @@ from osbench.coordinator.store.values import (
     HealthSecond,
     HistogramRow,
     HostSecond,
+    Invite,
     KnownAgent,
+    Redemption,
     Resource,
     Run,
     SecondRow,
     StoredBatch,
 )
-from osbench.coordinator.task_state import Task, TaskStatus
+from osbench.coordinator.task_state import DEFAULT_OPTIONS, Task, TaskOptions, TaskStatus
 
 
 class Deployments(Protocol):
@@ -99,7 +102,15 @@ class Deployments(Protocol):
 class Tasks(Protocol):
     """Tasks."""
 
-    def task_create(self, *, deployment: str, spec: TaskSpec, source: str = "", tags: Sequence[str] = ()) -> Task:
+    def task_create(
+        self,
+        *,
+        deployment: str,
+        spec: TaskSpec,
+        source: str = "",
+        tags: Sequence[str] = (),
+        options: TaskOptions = DEFAULT_OPTIONS,
+    ) -> Task:
         """A new task, in `init`. `tags` are added to those of the spec."""
         ...
 
@@ -253,6 +264,42 @@ class Agents(Protocol):
         ...
 
 
+class AgentKeys(Protocol):
+    """Who may speak as an agent: public keys, and the invitations by which they come in."""
+
+    def agent_key_list(self, *, active: bool = True) -> Sequence[AgentKey]:
+        """Those that were not revoked, or all; by name, oldest first. A name has one active key at most."""
+        ...
+
+    def agent_key_revoke(self, name: str) -> int:
+        """Take away what this name could come in with: its key, and invitations not used yet.
+
+        Returns:
+            How many keys were active, 0 or 1.
+        """
+        ...
+
+    def invite_create(self, *, digest: str, name: str, expires_ns: int) -> Invite:
+        """Remember an invitation by the digest of its secret (common/invitation.secret_digest).
+
+        Raises:
+            InputError: one of this digest is there already.
+        """
+        ...
+
+    def invite_list(self, *, active_ns: int | None = None) -> Sequence[Invite]:
+        """All, or those that can still be used at that wall time; oldest first."""
+        ...
+
+    def invite_redeem(self, *, digest: str, name: str, public_key: str, now_ns: int) -> Redemption:
+        """Let a key in by an invitation, and revoke the key that this name had before.
+
+        The same key again by the same invitation has no further effect and is ENROLLED again, as long as it was not
+        revoked. Anything but ENROLLED changes nothing.
+        """
+        ...
+
+
 class Records(Protocol):
     """Batches, which are the authority, and what is derived from them in the same transaction."""
 
@@ -321,7 +368,7 @@ class Records(Protocol):
         ...
 
 
-class Store(Deployments, Tasks, Runs, Resources, Agents, Records, Protocol):
+class Store(Deployments, Tasks, Runs, Resources, Agents, AgentKeys, Records, Protocol):
     """All of it. Ask for the part that you need: a narrow argument is easy to fake."""
 
     def close(self) -> None:

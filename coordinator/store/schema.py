@@ -24,7 +24,7 @@ from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT
 from osbench.coordinator.store.values import NAME_CHARACTERS
 
 #: Revision of the newest migration; revisions are four digits and grow.
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 
 metadata = MetaData(
     naming_convention={
@@ -97,6 +97,8 @@ tasks = Table(
     Column("ended_ns", BigInteger),
     Column("spec", _LongText, nullable=False),
     Column("source", _LongText, nullable=False),
+    # NULL in rows of schema 0001: a column that may be empty is added without making the table anew.
+    Column("options", _LongText),
 )
 
 task_tags = Table(
@@ -189,6 +191,29 @@ agents = Table(
     Column("state", String(64), nullable=False),
     Column("public_key", String(64), nullable=False),
     _count("seen_ns"),
+)
+
+agent_keys = Table(
+    "agent_keys",
+    metadata,
+    _number(),
+    Column("public_key", String(64), nullable=False, unique=True),
+    Column("name", _Agent, nullable=False, index=True),
+    _count("created_ns"),
+    Column("revoked_ns", BigInteger),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    _number(),
+    Column("digest", String(64), nullable=False, unique=True),
+    Column("name", _Agent, nullable=False),
+    _count("created_ns"),
+    _count("expires_ns"),
+    # Empty before it is used.
+    Column("used_key", String(64), nullable=False),
+    Column("used_ns", BigInteger),
 )
 
 batches = Table(

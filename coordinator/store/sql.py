@@ -11,6 +11,7 @@ from osbench.common.clock import Clock
 from osbench.coordinator.store.database import Database
 from osbench.coordinator.store.migrate import upgrade
 from osbench.coordinator.store.secrets import Vault
+from osbench.coordinator.store.sql_agent_keys import SqlAgentKeys
 from osbench.coordinator.store.sql_deployments import SqlDeployments
 from osbench.coordinator.store.sql_records import SqlRecords
 from osbench.coordinator.store.sql_resources import SqlResources
@@ -18,7 +19,7 @@ from osbench.coordinator.store.sql_runs import SqlRuns
 from osbench.coordinator.store.sql_tasks import SqlTasks
 
 
-class SqlStore(SqlDeployments, SqlTasks, SqlRuns, SqlResources, SqlRecords):
+class SqlStore(SqlDeployments, SqlTasks, SqlRuns, SqlResources, SqlAgentKeys, SqlRecords):
     """The adapter of contract.Store, and of contract.Compacting on SQLite."""
 
     @property

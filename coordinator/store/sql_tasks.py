@@ -9,7 +9,7 @@ from osbench.common.error import InputError
 from osbench.common.task import TaskSpec
 from osbench.coordinator.store.schema import deployments, resources, runs, task_tags, tasks
 from osbench.coordinator.store.sql_part import SqlPart, columns_of, conditions, found, from_json, new_id, to_json
-from osbench.coordinator.task_state import TASK_AT_REST, Task, TaskStatus
+from osbench.coordinator.task_state import DEFAULT_OPTIONS, TASK_AT_REST, Task, TaskOptions, TaskStatus
 
 #: Statuses that end a task and set its `ended_ns`.
 _ENDS = frozenset({TaskStatus.VALIDATION_FAILED, TaskStatus.FINISHED, TaskStatus.ABORTED, TaskStatus.CRASHED})
@@ -24,6 +24,7 @@ def _task(row: Row[Any], tags: Sequence[str]) -> Task:
             "status": TaskStatus(fields["status"]),
             "spec": from_json(fields["spec"], TaskSpec),
             "tags": tuple(tags),
+            "options": DEFAULT_OPTIONS if fields["options"] is None else from_json(fields["options"], TaskOptions),
         }
     )
 
@@ -31,7 +32,15 @@ def _task(row: Row[Any], tags: Sequence[str]) -> Task:
 class SqlTasks(SqlPart):
     """The verbs of contract.Tasks."""
 
-    def task_create(self, *, deployment: str, spec: TaskSpec, source: str = "", tags: Sequence[str] = ()) -> Task:
+    def task_create(
+        self,
+        *,
+        deployment: str,
+        spec: TaskSpec,
+        source: str = "",
+        tags: Sequence[str] = (),
+        options: TaskOptions = DEFAULT_OPTIONS,
+    ) -> Task:
         now = self._clock.wall_ns()
         task = Task(
             id=new_id(),
@@ -43,12 +52,13 @@ class SqlTasks(SqlPart):
             tags=tuple(dict.fromkeys((*spec.tags, *tags))),
             created_ns=now,
             updated_ns=now,
+            options=options,
         )
         with self._database.writing() as connection:
             known = select(deployments.c.id).where(deployments.c.id == deployment)
             found(connection.execute(known).first(), "deployment", deployment)
             row = {column.name: getattr(task, column.name) for column in _COLUMNS}
-            connection.execute(tasks.insert().values(**{**row, "spec": to_json(spec)}))
+            connection.execute(tasks.insert().values(**{**row, "spec": to_json(spec), "options": to_json(options)}))
             if task.tags:
                 connection.execute(task_tags.insert(), [{"task": task.id, "tag": tag} for tag in task.tags])
         return task

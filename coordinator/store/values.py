@@ -4,6 +4,7 @@ Rules: frozen, complete, plain data; ids are str(uuid4). Wall times are nanoseco
 `at_ns` count from the start of the run, on the clock of whoever measured, so no two machines' clocks meet here.
 """
 
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
@@ -116,6 +117,47 @@ class KnownAgent(msgspec.Struct, frozen=True, kw_only=True):
     state: str = ""
     public_key: str = ""
     seen_ns: int = 0
+
+
+class AgentKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key by which an agent comes in.
+
+    Attributes:
+        public_key: z85. name: of the agent. created_ns, revoked_ns: wall time; revoked_ns None while it is good.
+    """
+
+    public_key: str
+    name: str
+    created_ns: int
+    revoked_ns: int | None = None
+
+
+class Invite(msgspec.Struct, frozen=True, kw_only=True):
+    """An invitation, without its secret.
+
+    Attributes:
+        digest: of the secret, hex. name: of the agent that is invited.
+        created_ns, expires_ns: wall time. used_key, used_ns: by which key it was used, and when; empty, None before.
+    """
+
+    digest: str
+    name: str
+    created_ns: int
+    expires_ns: int
+    used_key: str = ""
+    used_ns: int | None = None
+
+
+class Redemption(StrEnum):
+    """What became of an attempt to come in by an invitation; the words are for the log, not for who tried."""
+
+    ENROLLED = "enrolled"
+    UNKNOWN = "no such invitation"
+    EXPIRED = "the invitation has expired"
+    USED = "the invitation was used by another key"
+    OTHER_NAME = "the invitation is for another name"
+    REVOKED = "the key was revoked"
+    OTHER_AGENT = "the key is another agent's"
 
 
 class StoredBatch(NamedTuple):

@@ -23,11 +23,14 @@ from osbench.coordinator.store import schema
 from osbench.coordinator.store.database import Database
 from osbench.coordinator.store.migrate import upgrade
 from osbench.coordinator.store.sql import SqlStore, open_store
-from osbench.coordinator.store.values import Event, KnownAgent
+from osbench.coordinator.store.values import AgentKey, Event, KnownAgent, Redemption
+from osbench.coordinator.task_state import TaskOptions
 
 GOLDEN = Path(__file__).parents[3] / "golden"
 RUN = "0a1b2c3d-4e5f-4a6b-8c7d-9e0f1a2b3c4d"
 PASSWORD = "hunter2-very-secret"
+KEY = "0123456789" * 4
+OPTIONS = TaskOptions(runner="daemon", agents=2, labels=("rack-1",))
 MYSQL: Dialect = mysql.dialect()
 POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
@@ -51,13 +54,17 @@ def fill(store: SqlStore) -> None:
     deployment = store.deployment_create(name="cloud", engine="existing", spec={"password": PASSWORD})
     workload = Workload(scenario="Dummy.dummy", position=0)
     spec = TaskSpec(title="golden", format_version=2, subtasks=(Subtask(title="one", workloads=(workload,)),))
-    task = store.task_create(deployment=deployment.id, spec=spec, tags=("gold",))
+    task = store.task_create(deployment=deployment.id, spec=spec, tags=("gold",), options=OPTIONS)
     store.run_create(task=task.id, workload=workload, run=RUN)
     store.run_update(RUN, phase="done", snapshot=b"snapshot", accounting={"stored": 3})
     store.run_contexts_update(RUN, {"users": [PASSWORD]})
     store.event_add(RUN, [Event(kind="hook", text="restarted", at_ns=5, wall_ns=6)])
     store.resource_create(kind="server", name="s_osb_x", run=RUN, info={"password": PASSWORD})
     store.agent_upsert(KnownAgent(name="a", life=1, seen_ns=5))
+    for digest, key in (("d1", KEY), ("d2", KEY[::-1])):
+        store.invite_create(digest=digest, name="a", expires_ns=2**62)
+        store.invite_redeem(digest=digest, name="a", public_key=key, now_ns=9)
+    store.invite_create(digest="d3", name="b", expires_ns=2**62)
     random = Random(1)
     ingest = Ingest(store)
     for seq in (1, 2, 3):
@@ -67,10 +74,11 @@ def fill(store: SqlStore) -> None:
     ingest.close()
 
 
-def test_golden_file_of_schema_1_stays_readable(tmp_path: Path, opened: Open) -> None:
+@pytest.mark.parametrize("version", ["0001", "0002"])
+def test_the_golden_file_of_each_schema_stays_readable(tmp_path: Path, opened: Open, version: str) -> None:
     """A release that cannot read the databases of those before it loses all that was measured."""
-    copy(GOLDEN / "store-0001.db", tmp_path / "store.db")
-    copy(GOLDEN / "store-0001.db.key", tmp_path / "store.db.key")
+    copy(GOLDEN / f"store-{version}.db", tmp_path / "store.db")
+    copy(GOLDEN / f"store-{version}.db.key", tmp_path / "store.db.key")
     store = opened(tmp_path / "store.db")
     run = store.run_get(RUN)
 
@@ -84,6 +92,25 @@ def test_golden_file_of_schema_1_stays_readable(tmp_path: Path, opened: Open) ->
     assert [batch.header.seq for batch in store.batch_iterate(RUN)] == [1, 2, 3]
     assert (len(list(store.histogram_iterate(RUN))), len(store.counter_list(RUN))) == (111, 18)
     assert (len(store.second_list(RUN)), len(store.error_list(RUN)), len(store.health_list(RUN))) == (8, 4, 5)
+    if version == "0001":
+        assert store.task_get(run.task).options == TaskOptions()
+        assert (store.agent_key_list(active=False), store.invite_list()) == ([], [])
+    else:
+        assert store.task_get(run.task).options == OPTIONS
+        assert store.agent_key_list() == [AgentKey(public_key=KEY[::-1], name="a", created_ns=9)]
+        assert [key.revoked_ns for key in store.agent_key_list(active=False)] == [9, None]
+        assert [invite.used_key for invite in store.invite_list()] == [KEY, KEY[::-1], ""]
+
+
+def test_a_database_of_schema_1_is_used_like_a_new_one(tmp_path: Path, opened: Open) -> None:
+    copy(GOLDEN / "store-0001.db", tmp_path / "store.db")
+    store = opened(tmp_path / "store.db")
+    store.invite_create(digest="d", name="a", expires_ns=2**62)
+
+    assert store.invite_redeem(digest="d", name="a", public_key=KEY, now_ns=1) is Redemption.ENROLLED
+    task = store.task_get(store.run_get(RUN).task)
+    again = store.task_create(deployment=task.deployment, spec=task.spec, options=OPTIONS)
+    assert store.task_get(again.id).options == OPTIONS
 
 
 def test_the_migrations_make_the_tables_of_the_schema(tmp_path: Path) -> None:
@@ -101,7 +128,7 @@ def test_a_newer_schema_is_refused_with_both_versions_and_left_alone(tmp_path: P
     with sqlite3.connect(tmp_path / "x.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '0999'")
     connection.close()
-    with pytest.raises(StoreError, match="has schema version 0999, this release knows up to 0001"):
+    with pytest.raises(StoreError, match="has schema version 0999, this release knows up to 0002"):
         opened(tmp_path / "x.db")
 
 
