@@ -90,16 +90,22 @@ class AgentRun:
     drain_ns: int
     #: Number of the next worker: above all of all lives, so that orders for an earlier life name nobody here.
     next_number: int
+    #: Revision of the newest `Prepare` that was heeded: a later one, when all has ended here, begins another stint.
+    stint: int = 0
     phase: AgentPhase = AgentPhase.PREPARING
-    #: Newest orders; None before the first.
+    #: Newest orders of this stint; None before the first.
     orders: Orders | None = None
+    #: Orders up to this revision are of an earlier stint.
+    floor: int = 0
+    #: The furthest goal that was ordered in this stint: none goes back behind it.
+    ordered: str = "prepare"
     #: Start of the run on this agent's clock; 0 before it is known. Once known it stays.
     start_ns: int = 0
     #: By number.
     seats: dict[int, WorkerSeat] = field(default_factory=dict)
     #: Workers started in place of such as died.
     replaced: int = 0
-    #: The lease was over while it ran: nothing more is started in this life, whatever is ordered.
+    #: The lease was over while it ran: nothing more is started in this stint, whatever is ordered.
     is_fenced: bool = False
     #: Draining took too long: it is stopped.
     is_overdue: bool = False
@@ -114,9 +120,8 @@ class AgentRun:
     @property
     def goal(self) -> str:
         """What is to be done: the coordinator's word, or more than that."""
-        goal = self.orders.goal if self.orders else "prepare"
         own = "stop" if self.is_overdue else "drain" if self.is_fenced else "prepare"
-        return max(goal, own, key=GOALS.index)
+        return max(self.ordered, own, key=GOALS.index)
 
     @property
     def alive(self) -> list[WorkerSeat]:
@@ -128,6 +133,21 @@ class AgentRun:
         """Whether it keeps others out."""
         return bool(self.alive) or any(not seat.has_exited for seat in self.seats.values())
 
+    def obey(self, orders: Orders) -> None:
+        """Newer orders are to be heeded."""
+        self.orders = orders
+        self.ordered = max(self.ordered, orders.goal, key=GOALS.index)
+        self.has_started_all = False
+
+    def begin_stint(self, revision: int, now_ns: int) -> None:
+        """All has ended here, and it shall take part once more: with new workers, which get shares of their own."""
+        assert self.phase is AgentPhase.ENDED, f"stint {revision} begins in {self.phase}"
+        assert not self.is_active, f"stint {revision} begins while workers are there"
+        self.stint = self.floor = revision
+        self.orders, self.ordered, self.error = None, "prepare", ""
+        self.is_fenced = self.is_overdue = self.has_started_all = False
+        self.goal_since_ns = now_ns
+
     def shares_of(self, number: int) -> tuple[Share, ...]:
         """What a worker owns or owned, by the newest orders."""
         if self.orders is None:
@@ -138,7 +158,7 @@ class AgentRun:
         """What is said of it."""
         return RunReport(
             run=self.run,
-            revision=self.orders.revision if self.orders else 0,
+            revision=self.orders.revision if self.orders else self.floor,
             has_job=True,
             state=self.phase.value,
             workers=tuple(self.seats[number].report for number in sorted(self.seats)),

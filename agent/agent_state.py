@@ -6,7 +6,9 @@ orders to run while the lease is over or the coordinator's clock is not known (b
 may be another process with another clock): they come again.
 
 The lease: it counts from when the last probe that the coordinator answered was sent. When it is over, whatever runs is
-drained and, in this life, never runs again, since the coordinator may give to others what it can know was not started.
+drained and never runs again, since the coordinator may give to others what it can know was not started. An agent whose
+workers have all ended, for that or because it was to be drained, may be told to prepare once more (a later revision of
+`Prepare`): that begins another stint, with new workers and new shares.
 Probes are told apart from those to an earlier process of the coordinator by being sent after the latest welcome.
 """
 
@@ -74,7 +76,7 @@ AGENT_TRANSITIONS: dict[AgentPhase, dict[AgentPhase, str]] = {
         AgentPhase.ENDED: "no worker left",
     },
     AgentPhase.DRAINING: {AgentPhase.ENDED: "every worker ended or died"},
-    AgentPhase.ENDED: {},
+    AgentPhase.ENDED: {AgentPhase.PREPARING: "told to prepare once more"},
     AgentPhase.FAILED: {},
 }
 #: How many deleted runs are remembered, so that a late word does not bring one back.
@@ -162,7 +164,7 @@ class AgentState:
                 assert not run.alive or run.phase is AgentPhase.FAILED, f"{run.phase} with workers alive"
             if run.phase in (AgentPhase.ARMED, AgentPhase.RUNNING):
                 assert run.goal == "run", f"{run.phase} with goal {run.goal}"
-            for seat in run.seats.values():
+            for seat in run.alive:
                 assert seat.told is None or GOALS.index(seat.told.goal) <= GOALS.index(run.goal), "told too much"
                 assert not (run.is_fenced and seat.is_alive and seat.told and seat.told.goal == "run"), "not fenced"
         for (name, life, worker), past in self.past.items():
@@ -221,7 +223,11 @@ class AgentState:
             self.past[past.run, past.life, worker.worker] = PastWorker(run=past.run, life=past.life, worker=worker)
 
     def _on_prepare(self, event: PrepareReceived) -> None:
-        if event.run in self.runs or event.run in self.deleted:
+        run = self.runs.get(event.run)
+        is_again = (
+            run is not None and run.phase is AgentPhase.ENDED and not run.is_active and event.revision > run.stint
+        )
+        if event.run in self.deleted or (run is not None and not is_again):
             return
         active = next((run.run for run in self.runs.values() if run.is_active), None)
         if active is not None:
@@ -229,10 +235,16 @@ class AgentState:
             self.refused[event.run] = event.now_ns
             return
         self.refused.pop(event.run, None)
-        numbers = [worker for name, _, worker in self.past if name == event.run]
-        run = AgentRun(run=event.run, drain_ns=event.drain_ns, next_number=max(numbers, default=-1) + 1)
-        run.goal_since_ns = event.now_ns
-        self.runs[event.run] = run
+        if run is not None:
+            run.begin_stint(event.revision, event.now_ns)
+            self._enter(run, AgentPhase.PREPARING)
+        else:
+            numbers = [worker for name, _, worker in self.past if name == event.run]
+            run = AgentRun(run=event.run, drain_ns=event.drain_ns, next_number=max(numbers, default=-1) + 1)
+            run.goal_since_ns, run.stint = event.now_ns, event.revision
+            # The first orders of a run are of revision 1, as the first `Prepare` is; later ones share no number.
+            run.floor = event.revision if event.revision > 1 else 0
+            self.runs[event.run] = run
         self._spawn(run, self.settings.workers)
 
     def _spawn(self, run: AgentRun, count: int) -> None:
@@ -245,12 +257,14 @@ class AgentState:
 
     def _on_orders(self, event: OrdersReceived) -> None:
         orders = event.orders
+        if orders.life not in (-1, self.life):
+            return
         run = self.runs.get(orders.run)
         if run is None:
             if orders.goal == "forget":
                 self._delete(orders.run)
             return
-        if run.orders is not None and orders.revision <= run.orders.revision:
+        if orders.revision <= (run.orders.revision if run.orders else run.floor):
             return
         clock = self.fit.estimate(event.now_ns)
         if orders.goal == "run":
@@ -258,8 +272,8 @@ class AgentState:
                 return
             run.start_ns = run.start_ns or orders.start_ns + clock.offset_ns
         goal = run.goal
-        run.orders, self._changed = orders, True
-        run.has_started_all = False
+        run.obey(orders)
+        self._changed = True
         if run.goal != goal:
             run.goal_since_ns = event.now_ns
 

@@ -33,14 +33,16 @@ class RunSettings:
     """How patient a run is. All times in nanoseconds.
 
     Attributes:
-        expected: names of the agents that shall take part; others are never asked.
-        min_agents: with fewer ready after `join_timeout_ns` the run is aborted; 0 means all that are expected.
+        expected: names of the agents that are waited for at the start. Whoever else is welcomed takes part too, from
+            when it is ready: only who may is told to a run.
+        min_agents: with fewer ready after `join_timeout_ns` the run is aborted; 0 means as many as are expected.
         join_timeout_ns: how long after the job was built agents may take to be ready.
         start_margin_ns: least time from the decision to start until the start; at least ten times the worst bound of
             a clock error is taken.
         delivery_ns: how long orders may take to reach a worker: what is due earlier is not given to another worker.
         resend_ns, resend_max_ns: first and longest pause before the same is said again.
         takeover_wait_ns: how long the rest of a dead worker waits for somebody who can take it.
+        worth_ns: how long the run must at least have something to start for an agent to begin again in it.
         lost_wait_ns: how long the run waits, when all else is done, for agents whose lease is over.
         drain_grace_ns: what is added to the plan's own time for draining before `stop` is ordered.
         stop_wait_ns: how long after `stop` workers may take to end before they are given up.
@@ -56,6 +58,7 @@ class RunSettings:
     resend_ns: int = NS_PER_S
     resend_max_ns: int = 5 * NS_PER_S
     takeover_wait_ns: int = 30 * NS_PER_S
+    worth_ns: int = 10 * NS_PER_S
     lost_wait_ns: int = 60 * NS_PER_S
     drain_grace_ns: int = 10 * NS_PER_S
     stop_wait_ns: int = 30 * NS_PER_S
@@ -65,7 +68,7 @@ class RunSettings:
     @property
     def needed(self) -> int:
         """How many agents must be ready at least."""
-        return self.min_agents or len(self.expected)
+        return self.min_agents or len(self.expected) or 1
 
 
 # Events
@@ -80,7 +83,10 @@ class JobBuilt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentWelcomed:
-    """An agent has said hello and was taken, for the first time, again, or in a new life."""
+    """An agent has said hello and was taken, for the first time, again, or in a new life.
+
+    One that the run does not know yet is admitted by this, as long as there is something to start.
+    """
 
     now_ns: int
     agent: str
@@ -153,6 +159,22 @@ class BatchRejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDrainRequested:
+    """An agent shall start nothing more: what is in flight there may end, the rest goes to the others."""
+
+    now_ns: int
+    agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentDrainRevoked:
+    """An agent that was to be drained may take part again."""
+
+    now_ns: int
+    agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DrainRequested:
     """Somebody wants the run to end: nothing more is started, what is in flight may end."""
 
@@ -182,6 +204,8 @@ RunEvent = (
     | AgentLost
     | BatchesCommitted
     | BatchRejected
+    | AgentDrainRequested
+    | AgentDrainRevoked
     | DrainRequested
     | StopRequested
     | Ticked
@@ -235,9 +259,9 @@ class NoteEvent:
     """Write down what the verdict may have to name.
 
     Attributes:
-        kind: agent_late, agent_failed, agent_lost, agent_back, agent_restarted, agent_drained, worker_died,
-            worker_forgotten, rest_divided, rest_not_run, batches_lost, batch_rejected, overrun, abort, drain_timeout,
-            stop_timeout, collect_timeout, forget_timeout.
+        kind: agent_late, agent_failed, agent_joined, agent_lost, agent_back, agent_restarted, agent_draining,
+            agent_drained, agent_undrained, worker_died, worker_forgotten, rest_divided, batches_lost, batch_rejected,
+            overrun, abort, drain_timeout, stop_timeout, collect_timeout, forget_timeout.
         agent: empty, worker: -1 where none is meant.
         at_ns: after the start of the run, negative before it, 0 if there is no start yet.
     """

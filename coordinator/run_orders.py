@@ -1,10 +1,13 @@
 """What each agent of a run shall be told, and when it is told it again.
 
 Rules: decided from what stands in an `AgentPart` alone, level-triggered: whatever was lost on the way, the difference
-between the orders and the agent's report stays until it is said once more. A lost agent is not spoken to.
+between the orders and the agent's report stays until it is said once more. A lost agent is not spoken to. Orders are for
+one life of an agent: those of a restart later would otherwise be taken for its own.
 """
 
 from collections.abc import Iterator
+
+from msgspec.structs import replace
 
 from osbench.common.messages import Orders, WorkerShares
 from osbench.coordinator.ledger import Ledger
@@ -29,10 +32,11 @@ def renew_orders(part: AgentPart, ledger: Ledger, run: str, goal: str, start_ns:
         goal=goal,
         start_ns=start_ns,
         shares=() if goal == "forget" else shares_of(part, ledger),
+        life=part.life,
     )
     if orders == part.orders:
         return False
-    part.orders = Orders(run=run, revision=revision, goal=goal, start_ns=start_ns, shares=orders.shares)
+    part.orders = replace(orders, revision=revision)
     return True
 
 
@@ -41,10 +45,10 @@ def say_again(part: AgentPart, goal: str, now_ns: int, settings: RunSettings) ->
     if not part.is_spoken_to:
         return
     wants_job = goal in ("prepare", "run")
-    if wants_job and not part.has_job and not part.has_failed:
-        if part.may_say(("prepare", part.life, 0), now_ns, settings):
+    if wants_job and not part.has_prepared and not part.has_failed:
+        if part.may_say(("prepare", part.life, part.stint), now_ns, settings):
             part.is_asked = True
-            yield SendPrepare(agent=part.agent, life=part.life, revision=1)
+            yield SendPrepare(agent=part.agent, life=part.life, revision=part.stint)
         return
     orders = part.orders
     if orders is None or part.revision >= orders.revision or part.holds_nothing or (wants_job and part.has_failed):

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 from osbench.common.messages import LostBatches, Orders, RunReport, WorkerReport
 from osbench.common.record import SUPERVISOR
 from osbench.coordinator.run_events import RunSettings, StoredBatch
-from osbench.coordinator.run_snapshot import WorkerKey
+from osbench.coordinator.run_snapshot import RejectedBatch, WorkerKey, WorkerPlace
 
 #: States of a worker that may still start something, in the order they are passed.
 LIVE_STATES = ("unheard", "preparing", "ready", "running", "draining")
+
+#: How often an agent may begin again in one run: one that ends time after time has something wrong with it.
+MAX_STINTS = 10
 
 
 class SequenceSet:
@@ -108,6 +111,25 @@ class WorkerPart:
         """It will start nothing more."""
         self.state, self.error, self.since_ns = state, error, now_ns
 
+    def place(self) -> WorkerPlace:
+        """For the snapshot."""
+        return WorkerPlace(
+            key=self.key,
+            state=self.state,
+            last_seq=self.last_seq,
+            since_ns=self.since_ns,
+            error=self.error,
+            lost=self.lost,
+            rejected=tuple(RejectedBatch(seq=seq, iterations=n, reason=why) for seq, (n, why) in self.rejected.items()),
+        )
+
+    def restore(self, place: WorkerPlace, shift_ns: int) -> None:
+        """Become what was saved. `shift_ns`: the present clock minus that of the saving process."""
+        self.state, self.last_seq, self.error, self.lost = place.state, place.last_seq, place.error, place.lost
+        self.rejected = {batch.seq: (batch.iterations, batch.reason) for batch in place.rejected}
+        if self.is_final:
+            self.since_ns = place.since_ns + shift_ns
+
     def is_gone(self, seq: int) -> bool:
         """Whether this batch is known never to come."""
         return seq in self.rejected or any(span.first_seq <= seq <= span.last_seq for span in self.lost)
@@ -154,6 +176,11 @@ class AgentPart:
     orders: Orders | None = None
     #: The orders do not say any more what they should.
     is_stale: bool = False
+    #: Revision of the `Prepare` it is to heed: 1, or when it was told to begin another stint; and how often it was.
+    stint: int = 1
+    stints: int = 0
+    #: It shall start nothing more in this run.
+    is_drained: bool = False
     #: The job was sent to it at least once, or it has something of this run.
     is_asked: bool = False
     #: What was said last (what, life, revision), when, and how long to wait before it is said again.
@@ -174,14 +201,49 @@ class AgentPart:
         )
 
     @property
+    def is_out(self) -> bool:
+        """Whether nothing can be expected of it."""
+        return self.is_drained or self.has_failed
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether it may yet be ready."""
+        return not self.is_ready and not self.is_out
+
+    @property
+    def can_take(self) -> bool:
+        """Whether its workers could be given something to start."""
+        return (
+            self.is_spoken_to
+            and not self.is_drained
+            and self.offset_error_ns >= 0
+            and self.report is not None
+            and self.report.state in ("ready", "armed", "running")
+        )
+
+    @property
     def has_failed(self) -> bool:
         """Whether it cannot be made ready."""
         return self.report is not None and self.report.state == "failed"
 
     @property
-    def has_job(self) -> bool:
-        """Whether the job has come to this life of it."""
-        return self.report is not None and self.report.has_job
+    def has_prepared(self) -> bool:
+        """Whether this life of it has the job, and began the stint that it was last told to begin."""
+        return self.report is not None and self.report.has_job and (self.stint == 1 or self.revision >= self.stint)
+
+    @property
+    def can_begin_again(self) -> bool:
+        """Whether it has ended its part, drained by itself or by order, and could be given another."""
+        return (
+            self.is_spoken_to
+            and not self.is_drained
+            and self.has_prepared
+            and self.offset_error_ns >= 0
+            and self.stints < MAX_STINTS
+            and self.report is not None
+            and self.report.state == "ended"
+            and any(worker.state == "ended" for worker in self.report.workers)
+        )
 
     @property
     def revision(self) -> int:

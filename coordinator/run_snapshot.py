@@ -69,8 +69,16 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class RejectedBatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A batch that can never be stored; nobody says so again."""
+
+    seq: int
+    iterations: int
+    reason: str
+
+
 class WorkerPlace(msgspec.Struct, frozen=True, kw_only=True):
-    """A worker: whether its progress is final, and what is known of its end."""
+    """A worker: whether its progress is final, and what is known of its end. `rejected`: since version 2."""
 
     key: WorkerKey
     state: str
@@ -78,10 +86,17 @@ class WorkerPlace(msgspec.Struct, frozen=True, kw_only=True):
     since_ns: int
     error: str
     lost: tuple[LostBatches, ...] = ()
+    rejected: tuple[RejectedBatch, ...] = ()
 
 
 class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A run, saved. Times are on the clock of the coordinator that saved it."""
+    """A run, saved. Times are on the clock of the coordinator that saved it.
+
+    Attributes:
+        lives: of all agents that take part, -1 where it is not known.
+        drained: agents that shall start nothing more (since version 2).
+        stints: revision of the `Prepare` that an agent is to heed, where it is not the first (since version 2).
+    """
 
     version: int
     run: str
@@ -97,9 +112,12 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     workers: tuple[WorkerPlace, ...]
     rests: tuple[Rest, ...]
     not_run: tuple[NotRun, ...]
+    drained: tuple[str, ...] = ()
+    stints: dict[str, int] = {}
 
 
-SNAPSHOT_VERSION = 1
+#: Written here. Every version from 1 on is read: fields that came later have defaults that mean what was before.
+SNAPSHOT_VERSION = 2
 
 
 class _Versioned(msgspec.Struct):
@@ -121,10 +139,10 @@ def unpack_snapshot(data: bytes) -> RunSnapshot:
     """
     try:
         version = msgspec.msgpack.decode(data, type=_Versioned).version
-        if version != SNAPSHOT_VERSION:
+        if not 1 <= version <= SNAPSHOT_VERSION:
             raise ProtocolError(
-                f"the saved run is of version {version}, this release reads {SNAPSHOT_VERSION}; resume the task with the "
-                "release that ran it"
+                f"the saved run is of version {version}, this release reads 1 to {SNAPSHOT_VERSION}; resume the task with "
+                "the release that ran it"
             )
         return msgspec.msgpack.decode(data, type=RunSnapshot)
     except msgspec.MsgspecError as error:

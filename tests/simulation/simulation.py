@@ -7,7 +7,14 @@ from functools import partial
 from osbench.common.clock import NS_PER_MS, NS_PER_S
 from osbench.common.plan import ClosedLoop, OpenLoop, Plan, RateStage, Schedule
 from osbench.coordinator.roster import RosterSettings
-from osbench.coordinator.run_events import DrainRequested, RunPhase, RunSettings, StopRequested
+from osbench.coordinator.run_events import (
+    AgentDrainRequested,
+    AgentDrainRevoked,
+    DrainRequested,
+    RunPhase,
+    RunSettings,
+    StopRequested,
+)
 
 from .agent_host import AgentHost
 from .coordinator_model import CoordinatorModel
@@ -38,7 +45,8 @@ class Simulation:
         world, coordinator = self.world, self.coordinator
         coordinator.boot()
         for agent in self.agents.values():
-            world.after(world.between_ms(0, 800), agent.boot)
+            is_expected = agent.name in coordinator.settings.expected
+            world.after(world.between_ms(0, 800) if is_expected else world.between_ms(500, 8_000), agent.boot)
         assert world.run(self._is_over, LIMIT_NS), (
             f"the run does not end: {coordinator.state and coordinator.state.phase}"
         )
@@ -119,6 +127,7 @@ def build(seed: int) -> Simulation:
         drain_ns=4 * NS_PER_S,
     )
     names = tuple("abcd"[: chance.choice((1, 2, 2, 3, 4))])
+    late = tuple("xyz"[: chance.choice((0, 0, 0, 1, 1, 2))])
     settings = RunSettings(
         expected=names,
         min_agents=0 if is_undisturbed else chance.choice((0, 1)),
@@ -148,7 +157,7 @@ def build(seed: int) -> Simulation:
             is_eager=is_eager,
             fails_to_prepare=not is_undisturbed and chance.random() < 0.03,
         )
-        for name in names
+        for name in (*names, *late)
     }
     coordinator.agents = agents
     for agent in agents.values():
@@ -291,6 +300,18 @@ def reject_batches(simulation: Simulation) -> None:
     simulation.coordinator.reject = 0.1
 
 
+def drain_agent(simulation: Simulation) -> None:
+    """Somebody wants to take a host away, and maybe thinks better of it."""
+    agent, world, coordinator = _agent(simulation), simulation.world, simulation.coordinator
+
+    def say(kind: type[AgentDrainRequested] | type[AgentDrainRevoked]) -> None:
+        coordinator.tell(kind(now_ns=coordinator.clock.now_ns(), agent=agent.name))
+
+    say(AgentDrainRequested)
+    if world.random.random() < 0.4:
+        world.after(world.between_ms(0, 3_000), partial(say, AgentDrainRevoked))
+
+
 def drain(simulation: Simulation) -> None:
     """Ctrl-C."""
     coordinator = simulation.coordinator
@@ -319,6 +340,8 @@ FAULTS: tuple[Fault, ...] = (
     freeze_supervisor,
     lose_spool,
     reject_batches,
+    drain_agent,
+    drain_agent,
     drain,
     stop,
 )

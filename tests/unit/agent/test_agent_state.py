@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from msgspec.structs import replace
 from unit.playbook import Playbook
 
 from osbench.agent.agent_events import (
@@ -164,6 +165,63 @@ def test_probes_go_out_in_a_burst_and_then_now_and_then() -> None:
 
 
 # Preparing
+
+
+def test_orders_for_another_life_are_ignored() -> None:
+    host = Host(life=2)
+    host.prepared()
+
+    host.tell(OrdersReceived(now_ns=0, orders=replace(run_orders(1, "run", FIRST), life=1)))
+    assert host.state.runs["r"].orders is None
+
+    host.tell(OrdersReceived(now_ns=0, orders=replace(run_orders(1, "run", FIRST), life=2)))
+    assert host.state.runs["r"].orders is not None
+
+
+def ended_host() -> Host:
+    """All its workers were told to drain, and are gone."""
+    host = Host()
+    host.running()
+    host.tell(OrdersReceived(now_ns=S, orders=run_orders(2, "drain", FIRST, SECOND)))
+    for number in (0, 1):
+        host.tell(WorkerEnded(now_ns=S, run="r", report=WorkerReport(worker=number, state="ended")))
+        host.tell(exited(number))
+    return host
+
+
+def test_an_agent_that_has_ended_begins_again_with_new_workers_when_told_to_prepare_once_more() -> None:
+    assert (
+        Playbook(ended_host().state, ignore=NOISE)
+        >> PrepareReceived(now_ns=6 * S, run="r", revision=1, drain_ns=S)
+        << None
+        >> PrepareReceived(now_ns=6 * S, run="r", revision=3, drain_ns=S)
+        << SpawnWorkers(run="r", workers=(2, 3))
+        >> PrepareReceived(now_ns=6 * S, run="r", revision=3, drain_ns=S)
+        << None
+    )
+
+
+def test_orders_of_an_earlier_stint_do_not_count_in_the_next() -> None:
+    """They are late: what they say was said to workers that are gone."""
+    host = ended_host()
+    host.tell(PrepareReceived(now_ns=6 * S, run="r", revision=5, drain_ns=S))
+
+    host.tell(OrdersReceived(now_ns=7 * S, orders=run_orders(4, "drain", FIRST, SECOND)))
+    assert (host.run_report().state, host.run_report().revision) == ("preparing", 5)
+    host.tell(OrdersReceived(now_ns=7 * S, orders=run_orders(6)))
+
+    assert (host.run_report().state, host.run_report().revision) == ("armed", 6)
+
+
+def test_what_was_ordered_to_drain_does_not_run_again_in_the_same_stint() -> None:
+    host = Host()
+    host.running()
+    host.tell(OrdersReceived(now_ns=S, orders=run_orders(2, "drain", FIRST, SECOND)))
+
+    said = host.tell(OrdersReceived(now_ns=S, orders=run_orders(3, "run", FIRST, SECOND)))
+
+    assert not of_kind(said, OrderWorker)
+    assert host.run_report().state == "draining"
 
 
 def test_a_job_makes_workers_and_a_second_one_of_the_same_run_none() -> None:

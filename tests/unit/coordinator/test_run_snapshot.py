@@ -11,6 +11,7 @@ from osbench.coordinator.run_snapshot import (
     SNAPSHOT_VERSION,
     Division,
     NotRun,
+    RejectedBatch,
     Rest,
     RunSnapshot,
     SharePlace,
@@ -21,6 +22,7 @@ from osbench.coordinator.run_snapshot import (
 )
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "snapshot-v1.msgpack"
+GOLDEN_2 = Path(__file__).parents[2] / "golden" / "snapshot-v2.msgpack"
 ONE, OTHER = WorkerKey("load-1", 3, 0), WorkerKey("load-2", 2**62, 1)
 SNAPSHOT = RunSnapshot(
     version=1,
@@ -57,17 +59,36 @@ SNAPSHOT = RunSnapshot(
         NotRun(key=None, count=9, at_ns=10, reason="no worker was left"),
     ),
 )
+#: What version 2 added, in place of what it means there where it is not said.
+SNAPSHOT_2 = msgspec.structs.replace(
+    SNAPSHOT,
+    version=2,
+    workers=(
+        SNAPSHOT.workers[0],
+        msgspec.structs.replace(
+            SNAPSHOT.workers[1], rejected=(RejectedBatch(seq=1, iterations=4, reason="of version 9"),)
+        ),
+    ),
+    drained=("load-2",),
+)
 
 
 def test_golden_snapshot_of_version_1_stays_readable() -> None:
     assert unpack_snapshot(GOLDEN.read_bytes()) == SNAPSHOT
-    assert SNAPSHOT_VERSION == 1
+
+
+def test_golden_snapshot_of_version_2_stays_readable() -> None:
+    assert unpack_snapshot(GOLDEN_2.read_bytes()) == SNAPSHOT_2
+    assert SNAPSHOT_VERSION == 2
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (pack_snapshot(msgspec.structs.replace(SNAPSHOT, version=2)), "of version 2, this release reads 1; resume"),
+        (
+            pack_snapshot(msgspec.structs.replace(SNAPSHOT, version=3)),
+            "of version 3, this release reads 1 to 2; resume",
+        ),
         (b"\x81\xa7version\x01", "cannot be read: .*missing required field"),
         (b"\xc1", "cannot be read"),
         (b"", "cannot be read"),
