@@ -50,9 +50,15 @@ def address_of(listen: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def origin_of(address: tuple[str, int]) -> str:
+    """The URL of a listening address (RFC 3986, 3.2.2: an IPv6 one stands in brackets)."""
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    return f"http://{host}:{address[1]}"
+
+
 def write_ready(path: Path, spec: SimulationSpec, address: tuple[str, int]) -> None:
     """Write the ready file: address, sign-in URL and process id; readable by its owner only."""
-    origin = f"http://{address[0]}:{address[1]}"
+    origin = origin_of(address)
     document = {
         "auth_url": f"{origin}/identity/v3",
         "origin": origin,
@@ -86,7 +92,7 @@ async def serve(options: argparse.Namespace, spec: SimulationSpec) -> None:
         raise InputError(f"--listen {options.listen}: {error.strerror or error}") from error
     if options.ready_file is not None:
         write_ready(options.ready_file, spec, serving.address)
-    print(f"simulated cloud: http://{serving.address[0]}:{serving.address[1]}/identity/v3", flush=True)
+    print(f"simulated cloud: {origin_of(serving.address)}/identity/v3", flush=True)
     watch = None if options.parent_pid is None else loop.create_task(_watch(options.parent_pid, done))
     try:
         await asyncio.wait_for(done.wait(), min(options.lifetime, MAX_LIFETIME_S))

@@ -1,7 +1,8 @@
 """Engine `simulated`: a simulated cloud on this machine, in a process of its own that outlives the command.
 
     type: simulated                 optional
-    listen: 127.0.0.1:0             loopback only; port 0 takes any free one
+    listen: 127.0.0.1:0             an address of this machine, which is told to all who use the cloud: for load from
+                                    other hosts one that they reach; port 0 takes any free one
     lifetime_s: 604800              it ends by itself after this many seconds
     access_log: false               one line a request into the deployment's folder
     …                               every other key is the cloud's own, see config.py
@@ -115,11 +116,15 @@ def read(spec: Mapping[str, Any]) -> tuple[Place, SimulationSpec]:
         raise InputError(f"deployment spec: {error}") from error
     host, _, port = place.listen.rpartition(":")
     try:
-        is_loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
+        address = ipaddress.ip_address(host.strip("[]"))
+        is_address = not (address.is_unspecified or address.is_multicast)
     except ValueError:
-        is_loopback = False
-    if not is_loopback or not port.isdigit():
-        raise InputError(f"deployment spec: listen is {place.listen!r}: a loopback ADDRESS:PORT, e.g. 127.0.0.1:0")
+        is_address = False
+    if not is_address or not port.isdigit():
+        raise InputError(
+            f"deployment spec: listen is {place.listen!r}: ADDRESS:PORT with one address that all who use the cloud reach, "
+            "e.g. 127.0.0.1:0"
+        )
     if not 0 < place.lifetime_s <= MAX_LIFETIME_S:
         raise InputError(f"deployment spec: lifetime_s is {place.lifetime_s}: above 0 and at most {MAX_LIFETIME_S:.0f}")
     try:

@@ -235,3 +235,16 @@ def test_it_ends_by_itself(way: str, tmp_path: Path) -> None:
         for process in (parent, cloud):
             process.kill()
             process.wait(LIMIT_S)
+
+
+def test_a_cloud_on_an_ipv6_address_says_so_in_its_urls(tmp_path: Path) -> None:
+    engine = SimulatedEngine()
+    made = engine.deploy({"listen": "[::1]:0", "lifetime_s": 60}, tmp_path)
+    try:
+        host, port = made.admin.auth_url.removeprefix("http://[").removesuffix("/identity/v3").split("]:")
+        status, _, body = get((host, int(port)), "/identity/v3")
+    finally:
+        engine.destroy({}, tmp_path)
+
+    assert status == 200
+    assert json.loads(body)["version"]["links"][0]["href"].startswith(f"http://[::1]:{port}/")
