@@ -186,6 +186,13 @@ class SpoolChanged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeaveAsked:
+    """This life is to end soon, by a signal: what runs is drained, and nothing new is taken."""
+
+    now_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimePassed:
     """Told a few times a second (50 to 250 ms)."""
 
@@ -206,6 +213,7 @@ AgentEvent = (
     | WorkerEnded
     | WorkerExited
     | SpoolChanged
+    | LeaveAsked
     | TimePassed
 )
 

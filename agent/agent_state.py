@@ -26,6 +26,7 @@ from osbench.agent.agent_events import (
     DeleteRun,
     ExtendLease,
     KillWorker,
+    LeaveAsked,
     LifeFound,
     OrdersReceived,
     OrderWorker,
@@ -106,6 +107,8 @@ class AgentState:
         self.refused: dict[str, int] = {}
         #: Runs that were deleted.
         self.deleted: deque[str] = deque(maxlen=REMEMBERED_RUNS)
+        #: This life was told to end: it takes no run.
+        self.is_leaving = False
         #: Number of the last report.
         self.sequence = 0
         #: When the last report, the last hello was made; None if there is none on this connection.
@@ -134,7 +137,6 @@ class AgentState:
                 self._on_welcome(event)
             case Refused():
                 self.is_welcomed = False
-                self._said.append(WriteLog(text=f"the coordinator refused: {event.reason}"))
             case ClockReplied():
                 self._on_clock(event)
             case PrepareReceived():
@@ -143,6 +145,8 @@ class AgentState:
                 self._on_orders(event)
             case SpoolChanged():
                 self._on_spool(event)
+            case LeaveAsked():
+                self._on_leave(event.now_ns)
             case TimePassed():
                 self._on_time(event.now_ns)
             case _:
@@ -215,6 +219,14 @@ class AgentState:
                 run.error = f"drained by itself: no probe was answered for {silent_s:.1f} s"
                 self._said.append(WriteLog(text=f"run {run.run}: {run.error}"))
 
+    def _on_leave(self, now_ns: int) -> None:
+        """As if the lease were over: nothing more is started in this life, and others can have the rest."""
+        self.is_leaving, self._changed = True, True
+        for run in self.runs.values():
+            if run.goal in ("prepare", "run"):
+                run.is_fenced, run.goal_since_ns = True, now_ns
+                run.error = run.error or "drained by itself: the agent was told to end"
+
     # Runs
 
     def _on_life(self, event: LifeFound) -> None:
@@ -230,7 +242,7 @@ class AgentState:
         if event.run in self.deleted or (run is not None and not is_again):
             return
         active = next((run.run for run in self.runs.values() if run.is_active), None)
-        if active is not None:
+        if active is not None or self.is_leaving:
             self._changed |= event.run not in self.refused
             self.refused[event.run] = event.now_ns
             return
@@ -476,10 +488,8 @@ class AgentState:
         self.sequence += 1
         clock = self.fit.estimate(now_ns)
         busy = ", ".join(run.run for run in self.runs.values() if run.is_active)
-        waiting = (
-            RunReport(run=name, revision=0, has_job=False, state="idle", error=f"agent is busy with run {busy}")
-            for name in self.refused
-        )
+        why = "agent was told to end" if self.is_leaving else f"agent is busy with run {busy}"
+        waiting = (RunReport(run=name, revision=0, has_job=False, state="idle", error=why) for name in self.refused)
         report = Report(
             agent=self.agent,
             life=self.life,

@@ -60,7 +60,8 @@ class Marks:
         if create:
             self._lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.ftruncate(self._lock, WORDS * 8)
+            # Not truncated to its length: a page that finds no room on the disk later would end the worker by SIGBUS.
+            os.posix_fallocate(self._lock, 0, WORDS * 8)
         with path.open("r+b") as file:
             if path.stat().st_size != WORDS * 8:
                 raise ProtocolError(f"{path} is {path.stat().st_size} bytes long; marks have {WORDS * 8}")

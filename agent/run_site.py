@@ -24,7 +24,7 @@ from osbench.agent.spool_index import SpoolIndex, missing_segments, read_written
 from osbench.agent.worker_process import WorkerProcess, report_of
 from osbench.common.clock import Clock
 from osbench.common.error import ProtocolError
-from osbench.common.messages import LostBatches, WorkerReport
+from osbench.common.messages import LostBatches, Prepare, WorkerReport
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,6 @@ class RunSite:
         on_batch: Callable[[], None],
     ) -> None:
         self.run = run
-        self.job = b""
         self.start_ns = 0
         self.workers: dict[int, WorkerProcess] = {}
         self._agent = agent
@@ -75,22 +74,41 @@ class RunSite:
             worker not in self._ended and not process.has_exited for worker, process in self.workers.items()
         )
 
-    async def spawn(self, order: SpawnWorkers) -> None:
-        """Start the processes of these workers."""
+    async def spawn(self, order: SpawnWorkers, prepare: Prepare) -> None:
+        """Start the processes of these workers; of one that cannot be started is told why.
+
+        Args:
+            prepare: the newest of the run, with its job.
+        """
         for worker in order.workers:
-            setup = Setup(
-                agent=self._agent,
-                life=self._life,
-                worker=worker,
-                job=self.job,
-                clock_offset_ns=self._clock_offset_ns,
-                spool=str(self._folder),
-            )
-            process = self.workers[worker] = await WorkerProcess.spawn(setup)
-            log.info("run %s: worker %d is process %d", self.run, worker, process.pid)
-            listener = asyncio.get_running_loop().create_task(self._listen(process))
-            self._listeners.add(listener)
-            listener.add_done_callback(self._listeners.discard)
+            reason = "the job needs plugins, and this release takes none" if prepare.plugins else ""
+            try:
+                if not reason:
+                    await self._spawn(worker, prepare.job)
+            except OSError as error:
+                # No memory, no process or file to be had, no room for the folder: the run fails here, the agent goes on.
+                reason = f"its process cannot be started: {error.strerror or error}"
+            if reason:
+                log.error("run %s: worker %d: %s", self.run, worker, reason)
+                now_ns, gone = self._clock.now_ns(), WorkerReport(worker=worker, state="died", error=reason)
+                self._tell(WorkerFailed(now_ns=now_ns, run=self.run, worker=worker, error=reason))
+                self._tell(WorkerExited(now_ns=now_ns, run=self.run, report=gone))
+
+    async def _spawn(self, worker: int, job: bytes) -> None:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        setup = Setup(
+            agent=self._agent,
+            life=self._life,
+            worker=worker,
+            job=job,
+            clock_offset_ns=self._clock_offset_ns,
+            spool=str(self._folder),
+        )
+        process = self.workers[worker] = await WorkerProcess.spawn(setup)
+        log.info("run %s: worker %d is process %d", self.run, worker, process.pid)
+        listener = asyncio.get_running_loop().create_task(self._listen(process))
+        self._listeners.add(listener)
+        listener.add_done_callback(self._listeners.discard)
 
     def order(self, order: OrderWorker) -> None:
         """Tell a worker what to do."""
@@ -129,12 +147,22 @@ class RunSite:
         spools = (self._index.worker(self.run, self._life, worker) for worker in self.workers)
         return [spool.open_segment for spool in spools if spool.open_segment is not None]
 
-    async def close(self) -> None:
-        """The run is over: let workers go, and end those that do not go."""
+    @property
+    def alive(self) -> int:
+        """Workers whose process is there."""
+        return sum(not process.has_exited for process in self.workers.values())
+
+    def stop(self) -> None:
+        """Have all workers end what is in flight, now: it is recorded as unknown."""
+        for process in self.workers.values():
+            process.send(Command(goal="stop", start_ns=self.start_ns))
+
+    async def close(self, patience_s: float = 5.0) -> None:
+        """The run is over here: let workers go, and end those that do not go in time."""
         for process in self.workers.values():
             process.let_go()
         if self._listeners:
-            _, late = await asyncio.wait(self._listeners, timeout=5.0)
+            _, late = await asyncio.wait(self._listeners, timeout=patience_s)
             for process in self.workers.values():
                 process.kill()
             if late:

@@ -99,7 +99,11 @@ class SpoolWriter:
         self.close()
         self.number += 1
         path = segment_path(self.folder, self.life, self.worker, self.number)
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            self.number -= 1
+            raise self._translated(error) from error
         self._size = 0
         try:
             self._append(MAGIC)
@@ -117,10 +121,13 @@ class SpoolWriter:
                 done += os.write(self._fd, data[done:])
         except OSError as error:
             os.ftruncate(self._fd, self._size)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise SpoolFullError(error.errno, f"spool {self.folder} is full") from error
-            raise
+            raise self._translated(error) from error
         self._size += done
+
+    def _translated(self, error: OSError) -> OSError:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            return SpoolFullError(error.errno, f"spool {self.folder} is full")
+        return error
 
 
 def read_entry(entry: Entry) -> tuple[bytes, bytes]:

@@ -72,8 +72,10 @@ class SpoolIndex:
                 self.add(entry, is_open=False)
 
     def acknowledge(self, run: str, life: int, worker: int, seqs: Iterable[int]) -> list[Path]:
-        """Batches are committed; returns segments that may be deleted now."""
-        spool = self.worker(run, life, worker)
+        """Batches are committed; returns segments that may be deleted now. Of a run that was forgotten: none."""
+        spool = self.workers.get((run, life, worker))
+        if spool is None:
+            return []
         touched = {spool.waiting.pop(seq).segment for seq in seqs if seq in spool.waiting}
         still = {entry.segment for entry in spool.waiting.values()}
         return sorted(segment for segment in touched if segment not in still and segment != spool.open_segment)
@@ -131,6 +133,14 @@ class SpoolIndex:
     def unacknowledged(self, run: str) -> int:
         """How many batches of a run wait."""
         return sum(len(spool.waiting) for spool in self.workers.values() if spool.run == run)
+
+    def waiting_by_run(self) -> dict[str, int]:
+        """How many batches wait, of each run that has any."""
+        counts: dict[str, int] = {}
+        for spool in self.workers.values():
+            if spool.waiting:
+                counts[spool.run] = counts.get(spool.run, 0) + len(spool.waiting)
+        return counts
 
     def forget(self, run: str) -> None:
         """The run is over and stored."""

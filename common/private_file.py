@@ -8,8 +8,11 @@ import tempfile
 from pathlib import Path
 
 
-def write_private(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes, *, is_durable: bool = True) -> None:
     """Make or replace a file, mode 0600 whatever it was before.
+
+    Args:
+        is_durable: whether it must survive a power cut; what is replaced each second need not.
 
     Raises:
         OSError: it cannot be written; what was there before is still there.
@@ -19,7 +22,8 @@ def write_private(path: Path, data: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if is_durable:
+                os.fsync(file.fileno())
         os.replace(fresh, path)
     except BaseException:
         os.unlink(fresh)

@@ -52,12 +52,11 @@ def bulk_router(context: "zmq.Context[zmq.Socket[bytes]]", endpoint: str) -> "zm
     return socket
 
 
-def bulk_dealer(context: zmq.asyncio.Context, endpoint: str, agent: str) -> zmq.asyncio.Socket:
-    """An agent's end of the bulk channel; its routing id is its name."""
+def bulk_dealer(context: zmq.asyncio.Context, agent: str) -> zmq.asyncio.Socket:
+    """An agent's end of the bulk channel, not yet connected; its routing id is its name."""
     socket = context.socket(zmq.DEALER)
     _set(socket, _COMMON, _DEALER, _BULK)
     socket.setsockopt(zmq.ROUTING_ID, agent.encode())
-    socket.connect(endpoint)
     return socket
 
 

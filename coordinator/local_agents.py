@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: How long an agent may take to end after SIGTERM, before it is killed; its spool stays in any case.
 LEAVE_S = 10.0
+#: Of that, what its workers get to drain; the rest is for stopping them and for delivering.
+GRACE_S = 5.0
 #: An agent without a run whose coordinator is silent for so long ends by itself.
 LINGER_S = 300.0
 
@@ -64,7 +66,7 @@ class LocalAgent:
             write_private(self.folder / "agent.json", json.dumps(config).encode())
             with os.fdopen(os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab") as output:
                 process = subprocess.Popen(
-                    [*self._command, "start", "--config", str(self.folder / "agent.json")],
+                    [*self._command, "start", "--config", str(self.folder / "agent.json"), "--grace", f"{GRACE_S:g}"],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=output,
