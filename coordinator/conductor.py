@@ -1,40 +1,34 @@
 """Drives runs: what agents, ingest, the clock and the user say goes into the cores, and what those answer is done here.
 
-Rules: nothing is decided here. Instructions are carried out in their order, each before the next: what a run saves is
-durable before anything behind it is sent. Writing to the store happens in a thread, so that a clock probe is answered at
-once whatever the disk does.
+Rules: nothing is decided here. What a run answers is carried out by coordinator/active_run, in its order.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
-
-import msgspec
-from msgspec import UNSET, UnsetType
+from collections.abc import Callable, Iterable, Iterator
 
 from osbench.common.clock import NS_PER_MS, Clock
-from osbench.common.error import AgentError, StoreError
+from osbench.common.error import AgentError
 from osbench.common.job import Job, pack_job
 from osbench.common.messages import (
     ClockProbe,
     Hello,
     Orders,
-    Prepare,
     Refusal,
     Report,
     RunReport,
     ToCoordinator,
     Welcome,
 )
-from osbench.common.outcome import Outcome
 from osbench.coordinator.accounting import Accounting
+from osbench.coordinator.active_run import ActiveRun, Admission, Performer
 from osbench.coordinator.gateway import Gateway
 from osbench.coordinator.ingest import Committed, CommittedBatch, summaries
 from osbench.coordinator.ingest_messages import FromIngest, IngestCommitted, IngestRejected, IngestTrouble
 from osbench.coordinator.roster import (
     AgentRemembered,
     AgentRevoked,
+    AgentStanding,
     AnnounceStanding,
     DeclareLost,
     HelloHeard,
@@ -45,68 +39,33 @@ from osbench.coordinator.roster import (
     WordHeard,
 )
 from osbench.coordinator.run_events import (
+    AgentDrainRequested,
+    AgentDrainRevoked,
     AgentLost,
     AgentWelcomed,
-    AnnouncePhase,
     BatchesCommitted,
     BatchRejected,
     DrainRequested,
-    FinishRun,
     JobBuilt,
-    NoteEvent,
     RunEvent,
-    RunInstruction,
     RunPhase,
-    SaveRun,
-    SendOrders,
-    SendPrepare,
     StopRequested,
-    StoredBatch,
     Ticked,
     report_received,
 )
-from osbench.coordinator.run_snapshot import pack_snapshot
 from osbench.coordinator.run_state import RunState
 from osbench.coordinator.store.contract import Store
-from osbench.coordinator.store.values import ClockFit, Event, KnownAgent
+from osbench.coordinator.store.values import ClockFit, KnownAgent
+from osbench.coordinator.stored_batches import stored_by_worker
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.2
-#: Pause before a store that does not answer is tried again.
-STORE_RETRY_S = 1.0
 #: Pause between two clock fits kept of one agent in a run.
 FIT_EVERY_NS = 5_000 * NS_PER_MS
 
-
-Admission = Callable[[Hello, Collection[str]], bool]
 #: Told of an agent that holds something of a run that is not conducted: its name, its life, the run.
 HeldRun = Callable[[str, int, str], None]
-
-
-@dataclass(slots=True)
-class ActiveRun:
-    """A run under way.
-
-    Attributes:
-        state: its core. job: packed, for agents. admits: whether an agent may take part, given who does.
-        todo: instructions not yet carried out.
-        finished: set with the accounting when it is over.
-        reports: the last one of each agent, for whoever watches.
-        fits_ns: when the last clock fit of an agent was kept. started: agents whose start error was.
-    """
-
-    run: str
-    state: RunState
-    job: bytes
-    admits: Admission
-    todo: asyncio.Queue[RunInstruction]
-    finished: "asyncio.Future[Accounting]"
-    on_phase: Callable[[RunPhase], None]
-    on_committed: Callable[[Committed], None]
-    reports: dict[str, RunReport] = field(default_factory=dict)
-    fits_ns: dict[str, int] = field(default_factory=dict)
-    started: set[str] = field(default_factory=set)
 
 
 class Conductor:
@@ -126,6 +85,8 @@ class Conductor:
         self._on_held = on_held
         #: The newest report of each agent, whatever it is about.
         self.latest: dict[str, Report] = {}
+        #: Agents that get no new work until their operator says otherwise.
+        self.drained: set[str] = set()
         self._runs: dict[str, ActiveRun] = {}
         self._outbox: asyncio.Queue[tuple[str, Welcome | Refusal]] = asyncio.Queue()
         self.gateway: Gateway | None = None
@@ -143,6 +104,7 @@ class Conductor:
         on_committed: Callable[[Committed], None],
         stored: Iterable[CommittedBatch] = (),
         is_adopted: bool = False,
+        until_delivered: bool = False,
     ) -> Accounting:
         """Drive one run to its end.
 
@@ -151,6 +113,7 @@ class Conductor:
             job: what agents need. admits: whether an agent may take part, given the names of those that do.
             stored: what the store holds of the run already. on_phase, on_committed: told as it goes.
             is_adopted: the run was under way when an earlier coordinator died.
+            until_delivered: the run is over: go on until no agent that can be heard holds anything of it.
 
         Returns:
             What became of every index.
@@ -166,7 +129,9 @@ class Conductor:
             on_committed=on_committed,
         )
         self._runs[active.run] = active
-        performer = asyncio.create_task(self._perform_all(active))
+        assert self.gateway is not None
+        performing = Performer(self._store, self._clock, self.gateway)
+        performer = asyncio.create_task(performing.perform_all(active))
         try:
             for entry in self._roster.entries.values():
                 if entry.hello is not None:
@@ -178,10 +143,23 @@ class Conductor:
             done, _ = await asyncio.wait((active.finished, performer), return_when=asyncio.FIRST_COMPLETED)
             if performer in done:
                 performer.result()
-            return await active.finished
+            accounting = await active.finished
+            while until_delivered and self._is_held(active.run):
+                await asyncio.sleep(TICK_S)
+                if performer.done():
+                    performer.result()
+            return active.accounting or accounting
         finally:
             performer.cancel()
             del self._runs[active.run]
+
+    def _is_held(self, run: str) -> bool:
+        """Whether an agent that can be heard says that it has something of a run."""
+        return any(
+            self._roster.standing(agent) is AgentStanding.CONNECTED
+            and run in {*(part.run for part in report.runs), *(past.run for past in report.past)}
+            for agent, report in self.latest.items()
+        )
 
     async def tell_stored_again(self) -> None:
         """Tell all runs what the store holds of them: the ingest process died, maybe between a commit and its word."""
@@ -195,7 +173,7 @@ class Conductor:
         return tuple(summaries(self._store.batch_iterate(run)))
 
     def _committed_before(self, batches: Iterable[CommittedBatch]) -> Iterator[BatchesCommitted]:
-        for (_, agent, life, worker), stored in group_stored(batches).items():
+        for (_, agent, life, worker), stored in stored_by_worker(batches).items():
             yield BatchesCommitted(now_ns=self._clock.now_ns(), agent=agent, life=life, worker=worker, batches=stored)
 
     def remember_agents(self, lives: dict[str, int]) -> None:
@@ -273,7 +251,7 @@ class Conductor:
                 log.error("the store does not take batches, agents keep them: %s", message.error)
 
     def _hear_committed(self, message: IngestCommitted, now_ns: int) -> None:
-        for (run, agent, life, worker), batches in group_stored(message.committed.batches).items():
+        for (run, agent, life, worker), batches in stored_by_worker(message.committed.batches).items():
             if run in self._runs:
                 event = BatchesCommitted(now_ns=now_ns, agent=agent, life=life, worker=worker, batches=batches)
                 self._tell(self._runs[run], event)
@@ -342,6 +320,22 @@ class Conductor:
         """Whether a run is under way here."""
         return run in self._runs
 
+    def drain_agent(self, agent: str, *, undo: bool) -> None:
+        """Have an agent start nothing more, in any run; or let it take part again."""
+        now_ns = self._clock.now_ns()
+        if undo:
+            self.drained.discard(agent)
+        else:
+            self.drained.add(agent)
+        entry = self._roster.entries.get(agent)
+        for active in self._runs.values():
+            if undo:
+                self._tell(active, AgentDrainRevoked(now_ns=now_ns, agent=agent))
+                if entry is not None and entry.hello is not None:
+                    self._introduce(active, entry.hello, now_ns)
+            else:
+                self._tell(active, AgentDrainRequested(now_ns=now_ns, agent=agent))
+
     def revoke(self, agent: str) -> None:
         """An agent's key was taken away: it is forgotten, and runs take it for lost."""
         self._answer(self._roster.handle(AgentRevoked(now_ns=self._clock.now_ns(), agent=agent)))
@@ -381,7 +375,7 @@ class Conductor:
             memory_bytes=hello.memory_bytes,
             nofile=hello.nofile,
             labels=hello.labels,
-            state="connected",
+            state="drained" if hello.agent in self.drained else "",
         )
         self._in_store(lambda: self._store.agent_upsert(agent))
 
@@ -389,70 +383,6 @@ class Conductor:
         """Write something that nobody waits for."""
         future = asyncio.get_running_loop().run_in_executor(None, verb)
         future.add_done_callback(_log_failure)
-
-    async def _perform_all(self, active: ActiveRun) -> None:
-        while True:
-            await self._perform(active, await active.todo.get())
-
-    async def _perform(self, active: ActiveRun, said: RunInstruction) -> None:
-        assert self.gateway is not None
-        run, store = active.run, self._store
-        if isinstance(said, SendOrders):
-            await self.gateway.send(said.agent, said.orders)
-        elif isinstance(said, SendPrepare):
-            await self.gateway.send(said.agent, Prepare(run=run, revision=said.revision, job=active.job))
-        elif isinstance(said, SaveRun):
-            snapshot = pack_snapshot(said.snapshot)
-            await self._keep(lambda: store.run_update(run, snapshot=snapshot))
-        elif isinstance(said, NoteEvent):
-            event = Event(kind=said.kind, text=said.text, at_ns=said.at_ns, agent=said.agent, worker=said.worker)
-            await self._keep(lambda: store.event_add(run, [event]))
-        elif isinstance(said, AnnouncePhase):
-            await self._announce(active, said.phase)
-        else:
-            assert isinstance(said, FinishRun)
-            accounting = msgspec.to_builtins(said.accounting)
-            await self._keep(lambda: store.run_update(run, accounting=accounting))
-            if not active.finished.done():
-                active.finished.set_result(said.accounting)
-
-    async def _keep(self, verb: Callable[[], None]) -> None:
-        """Write something that must be durable before the run goes on: as often as it takes."""
-        while True:
-            try:
-                await asyncio.to_thread(verb)
-                return
-            except StoreError as error:
-                log.error("the store does not answer, the run waits for it: %s", error)
-                await asyncio.sleep(STORE_RETRY_S)
-
-    async def _announce(self, active: ActiveRun, phase: RunPhase) -> None:
-        start_ns = active.state.start_ns
-        start: int | UnsetType = UNSET
-        if phase is RunPhase.RUNNING:
-            start = self._clock.wall_ns() - (self._clock.now_ns() - start_ns)
-        await self._keep(lambda: self._store.run_update(active.run, phase=phase.value, start_wall_ns=start))
-        active.on_phase(phase)
-
-
-def group_stored(
-    batches: Iterable[CommittedBatch],
-) -> dict[tuple[str, str, int, int], tuple[StoredBatch, ...]]:
-    """Batches in the store by run, agent, life and worker, as a run wants to know them."""
-    grouped: dict[tuple[str, str, int, int], list[StoredBatch]] = {}
-    for batch in batches:
-        counts = dict(enumerate(batch.outcomes))
-        stored = StoredBatch(
-            seq=batch.seq,
-            ok=counts.get(Outcome.OK, 0),
-            failed=counts.get(Outcome.FAILED, 0),
-            unknown=counts.get(Outcome.UNKNOWN, 0),
-            dropped=counts.get(Outcome.DROPPED, 0),
-            first_ns=batch.first_ns,
-            last_ns=batch.last_ns,
-        )
-        grouped.setdefault((batch.run, batch.agent, batch.life, batch.worker), []).append(stored)
-    return {key: tuple(stored) for key, stored in grouped.items()}
 
 
 def _welcomed(hello: Hello, now_ns: int) -> AgentWelcomed:
