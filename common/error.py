@@ -46,6 +46,10 @@ class AgentError(OsbenchError):
     """A load agent could not be started, or is not there. Cure: look at the agent's log."""
 
 
+class CoordinatorError(OsbenchError):
+    """The coordinator does not answer, or does not know who asks. Cure: start it, or look at its address and token."""
+
+
 class SlaError(OsbenchError):
     """The service level asked for was not met; the run itself went well."""
 

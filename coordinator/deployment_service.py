@@ -38,12 +38,8 @@ def create_deployment(
     name: str,
     engine: str,
     spec: Mapping[str, Any],
-    use: bool,
 ) -> Deployment:
     """Put a cloud there and remember it.
-
-    Args:
-        use: make it the default of later commands.
 
     Raises:
         InputError: the name does not fit or is taken, or the spec does not fit; nothing is remembered.
@@ -54,14 +50,11 @@ def create_deployment(
     chosen = find_engine(engines, engine)
     created = store.deployment_create(name=name, engine=engine, spec=spec)
     try:
-        finished = _deploy(store, home, chosen, created, spec)
+        return _deploy(store, home, chosen, created, spec)
     except OsbenchError as error:
         if isinstance(error, InputError) or engine == EXISTING:  # Nothing was made, so there is nothing to look at.
             store.deployment_delete(created.id)
         raise
-    if use:
-        home.choose(deployment=created.id)
-    return finished
 
 
 def deploy_again(store: Deployments, home: Home, engines: Mapping[str, Engine], reference: str) -> Deployment:
@@ -142,9 +135,63 @@ def destroy_deployment(
     if deployment.status is not DeploymentStatus.CLEANUP_FINISHED:
         gone = take_down(store, home, engines, reference)
     store.deployment_delete(deployment.id)
-    if home.choices().deployment == deployment.id:
-        home.choose(deployment="")
     return gone
+
+
+class SignInLine(msgspec.Struct, frozen=True, kw_only=True):
+    """How a deployment signs in, without secrets; `users` counts those it names besides the administrator."""
+
+    auth_url: str
+    username: str
+    project: str
+    region: str
+    interface: str
+    users: int
+
+
+class DeploymentDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment as it is shown; sign_in is None where there is no cloud to speak to."""
+
+    deployment: Deployment
+    sign_in: SignInLine | None = None
+
+
+def describe_deployment(store: Deployments, reference: str) -> DeploymentDetail:
+    """One deployment: state, and how it signs in.
+
+    Raises:
+        NotFoundError: there is none of this id or name.
+    """
+    known = store.deployment_get(reference)
+    if known.status is not DeploymentStatus.FINISHED:
+        return DeploymentDetail(deployment=known)
+    cloud = cloud_of(store, known.id)
+    sign_in = SignInLine(
+        auth_url=cloud.admin.auth_url,
+        username=cloud.admin.username or cloud.admin.user_id,
+        project=cloud.admin.project_name or cloud.admin.project_id,
+        region=cloud.admin.region,
+        interface=cloud.admin.interface,
+        users=len(cloud.users),
+    )
+    return DeploymentDetail(deployment=known, sign_in=sign_in)
+
+
+class DeploymentConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a deployment was made of; secrets in the spec are hidden."""
+
+    engine: str
+    spec: dict[str, Any]
+
+
+def deployment_config(store: Deployments, reference: str) -> DeploymentConfig:
+    """The spec of a deployment, secrets hidden.
+
+    Raises:
+        NotFoundError: there is none of this id or name.
+    """
+    known = store.deployment_get(reference)
+    return DeploymentConfig(engine=known.engine, spec=hidden(store.deployment_secrets(known.id).spec))
 
 
 def cloud_of(store: Deployments, reference: str) -> CloudSpec:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from osbench.coordinator.run_events import RunPhase
 from osbench.coordinator.verdict import Verdict, exit_code
 
 
@@ -23,6 +24,19 @@ class Phase(StrEnum):
     ENDING = "collecting"
     CLEANING = "cleaning up"
     DONE = "done"
+
+
+#: What a phase of the run state machine is called for the user.
+SHOWN_PHASES = {
+    RunPhase.PLANNED: Phase.BRIEFING,
+    RunPhase.PREPARING: Phase.BRIEFING,
+    RunPhase.ARMING: Phase.ARMING,
+    RunPhase.RUNNING: Phase.RUNNING,
+    RunPhase.DRAINING: Phase.DRAINING,
+    RunPhase.ENDING: Phase.ENDING,
+    RunPhase.DONE: Phase.DONE,
+    RunPhase.ABORTED: Phase.DONE,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -157,7 +157,7 @@ class HostLine(msgspec.Struct, frozen=True, kw_only=True):
     received_bytes: tuple[int | None, ...]
 
 
-class AgentLine(msgspec.Struct, frozen=True, kw_only=True):
+class AgentWork(msgspec.Struct, frozen=True, kw_only=True):
     """What an agent had to do with the run.
 
     Attributes:
@@ -223,7 +223,7 @@ class RunResult(msgspec.Struct, frozen=True, kw_only=True):
     timeline: Timeline
     latencies: tuple[LatencyLine, ...]
     hosts: tuple[HostLine, ...]
-    agents: tuple[AgentLine, ...]
+    agents: tuple[AgentWork, ...]
     events: tuple[EventLine, ...]
 
     @property

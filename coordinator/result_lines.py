@@ -13,7 +13,7 @@ from osbench.coordinator.accounting import Accounting
 from osbench.coordinator.merge import Histogram
 from osbench.coordinator.result import (
     ActionLine,
-    AgentLine,
+    AgentWork,
     CallLine,
     Distribution,
     ErrorLine,
@@ -223,7 +223,7 @@ def _by_agent(rows: Sequence[Row], last_second: int) -> dict[str, list[Row]]:
 
 def agent_lines(
     store: ResultSource, run: Run, accounting: Accounting, clocks: Sequence[ClockFit]
-) -> tuple[AgentLine, ...]:
+) -> tuple[AgentWork, ...]:
     workers: dict[str, set[tuple[int, int]]] = defaultdict(set)
     stored: dict[str, int] = defaultdict(int)
     lost: dict[str, int] = defaultdict(int)
@@ -238,7 +238,7 @@ def agent_lines(
     for fit in clocks:
         fits[fit.agent].append(fit)
     return tuple(
-        AgentLine(
+        AgentWork(
             agent=agent,
             workers=len(workers[agent]),
             stored=stored[agent],

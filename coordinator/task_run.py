@@ -26,7 +26,7 @@ from osbench.coordinator.contexts.process import ContextsProcess
 from osbench.coordinator.crew import Crew
 from osbench.coordinator.live import LiveNumbers
 from osbench.coordinator.planner import expected_iterations, expected_load_ns, plan_run
-from osbench.coordinator.progress import Phase, ProgressUpdate, TaskOutcome
+from osbench.coordinator.progress import SHOWN_PHASES, Phase, ProgressUpdate, TaskOutcome
 from osbench.coordinator.result_reader import FINAL_PHASES, read_run
 from osbench.coordinator.run_events import RunPhase, RunSettings
 from osbench.coordinator.run_snapshot import unpack_snapshot
@@ -43,17 +43,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PROGRESS_S = 0.5
-#: What a phase of the run state machine is called for the user.
-SHOWN_PHASES = {
-    RunPhase.PLANNED: Phase.BRIEFING,
-    RunPhase.PREPARING: Phase.BRIEFING,
-    RunPhase.ARMING: Phase.ARMING,
-    RunPhase.RUNNING: Phase.RUNNING,
-    RunPhase.DRAINING: Phase.DRAINING,
-    RunPhase.ENDING: Phase.ENDING,
-    RunPhase.DONE: Phase.DONE,
-    RunPhase.ABORTED: Phase.DONE,
-}
 
 
 class TaskRun:

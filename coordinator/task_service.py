@@ -5,52 +5,43 @@ part of the store that it needs, so that a test hands in a fake.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from osbench.common.error import IncompleteError, InputError, SlaError
 from osbench.common.nearest import did_you_mean
 from osbench.coordinator.deployment_state import Deployment, DeploymentStatus
 from osbench.coordinator.home import Home
-from osbench.coordinator.result_reader import read_task
+from osbench.coordinator.progress import TaskOutcome
+from osbench.coordinator.result import TaskResult
 from osbench.coordinator.sla import Judgement, worst
 from osbench.coordinator.store.contract import Deployments, Records, Resources, Runs, Tasks
 from osbench.coordinator.task_file.arguments import parse_task_arguments
 from osbench.coordinator.task_file.catalog import Catalog
 from osbench.coordinator.task_file.reader import LoadedTask, load_task, read_source, source_of
-from osbench.coordinator.task_state import TASK_AT_REST, TASK_TRANSITIONS, Task, TaskStatus
+from osbench.coordinator.task_line import UNDER_WAY, RunLine, TaskDetail, TaskLine
+from osbench.coordinator.task_state import (
+    DEFAULT_OPTIONS,
+    TASK_AT_REST,
+    TASK_TRANSITIONS,
+    Task,
+    TaskOptions,
+    TaskStatus,
+)
+from osbench.coordinator.verdict import Verdict
 
-#: Statuses that say that a process works on the task.
-UNDER_WAY = frozenset({TaskStatus.VALIDATING, TaskStatus.RUNNING, TaskStatus.DRAINING, TaskStatus.ABORTING})
 BEFORE_RUNNING = frozenset({TaskStatus.INIT, TaskStatus.VALIDATING, TaskStatus.VALIDATED})
+#: `runner` of tasks that a coordinator's daemon runs.
+DAEMON = "daemon"
 RESUMABLE = frozenset({TaskStatus.RUNNING, TaskStatus.DRAINING, TaskStatus.ABORTING, TaskStatus.CRASHED})
 
 
 class TaskStore(Deployments, Tasks, Runs, Resources, Records, Protocol):
     """What of the store tasks need."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaskLine:
-    """A task in the list.
-
-    Attributes:
-        is_run: a process of this machine works on it. load_ns: time from first start to last end, over all its runs.
-    """
-
-    task: Task
-    deployment_name: str
-    is_run: bool
-    load_ns: int
-
-    @property
-    def status_words(self) -> str:
-        """Its status, and whether what it says is no longer true."""
-        if self.task.status in UNDER_WAY and not self.is_run:
-            return f"{self.task.status} (its process is gone: osbench task resume)"
-        return str(self.task.status)
 
 
 def read_task_arguments(text: str | None, file: Path | None) -> dict[str, Any]:
@@ -96,80 +87,125 @@ def usable_deployment(store: Deployments, reference: str) -> Deployment:
 
 
 def create_task(
-    store: TaskStore, home: Home, loaded: LoadedTask, *, deployment: str, tags: Sequence[str], use: bool
+    store: TaskStore,
+    loaded: LoadedTask,
+    *,
+    deployment: str,
+    tags: Sequence[str],
+    options: TaskOptions = DEFAULT_OPTIONS,
 ) -> Task:
     """A new task in `init`, ready to be run.
 
     Args:
-        deployment: id or name. use: remember it as the last one.
+        deployment: id or name.
     """
     target = usable_deployment(store, deployment)
-    task = store.task_create(deployment=target.id, spec=loaded.spec, source=loaded.rendered, tags=tags)
-    if use:
-        home.choose(task=task.id)
-    return task
+    return store.task_create(deployment=target.id, spec=loaded.spec, source=loaded.rendered, tags=tags, options=options)
 
 
 def list_tasks(
-    store: TaskStore, home: Home, *, deployment: str | None = None, status: str | None = None, tag: str | None = None
+    store: TaskStore,
+    home: Home,
+    *,
+    deployment: str | None = None,
+    status: TaskStatus | None = None,
+    tag: str | None = None,
 ) -> list[TaskLine]:
     """Tasks that meet all that is given, oldest first."""
     target = store.deployment_get(deployment).id if deployment else None
-    wanted = _status_of(status) if status else None
     names = {known.id: known.name for known in store.deployment_list()}
-    tasks = store.task_list(deployment=target, status=wanted, tag=tag)
+    tasks = store.task_list(deployment=target, status=status, tag=tag)
     return [_line(store, home, task, names.get(task.deployment, task.deployment)) for task in tasks]
 
 
-def describe_task(store: TaskStore, home: Home, task_id: str) -> TaskLine:
-    """One task as in the list."""
+def describe_task(store: TaskStore, home: Home, task_id: str) -> TaskDetail:
+    """Where one task stands."""
     task = store.task_get(task_id)
-    return _line(store, home, task, store.deployment_get(task.deployment).name)
+    runs = store.run_list(task.id)
+    return TaskDetail(
+        line=_line(store, home, task, store.deployment_get(task.deployment).name),
+        runs=tuple(
+            RunLine(run=run.id, ordinal=run.ordinal, scenario=run.workload.scenario, phase=run.phase) for run in runs
+        ),
+        resources=dict(Counter(resource.kind for resource in store.resource_list(task=task.id))),
+    )
 
 
 def _line(store: TaskStore, home: Home, task: Task, deployment_name: str) -> TaskLine:
     extents = [store.extent_get(run.id) for run in store.run_list(task.id)]
     return TaskLine(
-        task=task,
-        deployment_name=deployment_name,
+        id=task.id,
+        title=task.title,
+        deployment=deployment_name,
+        status=task.status,
+        failure=task.failure,
+        tags=task.tags,
+        created_ns=task.created_ns,
+        ended_ns=task.ended_ns,
         is_run=home.is_task_run(task.id),
         load_ns=sum(extent.last_ended_ns - extent.first_started_ns for extent in extents if extent),
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlaCheck:
-    """All criteria of a task: rows for the table, and what the command line ends with."""
+def outcome_of(store: TaskStore, task_id: str) -> TaskOutcome:
+    """What came of a task that is at rest, as far as it is stored: the same that whoever ran it was told.
 
-    rows: list[dict[str, Any]]
+    Raises:
+        NotFoundError: there is no such task.
+    """
+    task = store.task_get(task_id)
+    is_aborted = task.status is TaskStatus.ABORTED
+    return TaskOutcome(
+        task=task.id,
+        verdicts=tuple(msgspec.convert(run.verdict, Verdict) for run in store.run_list(task.id) if run.verdict),
+        # Only of a task that was ended because a criterion had failed the store says why it was ended.
+        is_aborted=is_aborted and not task.failure,
+        is_sla_abort=is_aborted and bool(task.failure),
+        failure="" if is_aborted else task.failure,
+    )
+
+
+class SlaRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A criterion of a run as the table has it: `benchmark` is the scenario, `pos` the workload's place in the task."""
+
+    benchmark: str
+    pos: int
+    criterion: str
+    status: str
+    detail: str
+
+
+class SlaCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """All criteria of a task, and what the command line ends with."""
+
+    rows: tuple[SlaRow, ...]
     exit_code: int
 
 
-def check_sla(store: TaskStore, task_id: str) -> SlaCheck:
+def check_sla(results: TaskResult) -> SlaCheck:
     """Every criterion of every run of a task.
 
     Raises:
         InputError: there is nothing to check yet.
     """
-    results = read_task(store, task_id)
-    rows: list[dict[str, Any]] = []
+    rows: list[SlaRow] = []
     judgements: list[Judgement] = []
     for run in results.runs:
         for criterion in run.verdict.sla:
             judgements.append(criterion.judgement)
             rows.append(
-                {
-                    "benchmark": run.scenario,
-                    "pos": run.position,
-                    "criterion": criterion.criterion,
-                    "status": criterion.judgement.value.upper(),
-                    "detail": criterion.detail,
-                }
+                SlaRow(
+                    benchmark=run.scenario,
+                    pos=run.position,
+                    criterion=criterion.criterion,
+                    status=criterion.judgement.value.upper(),
+                    detail=criterion.detail,
+                )
             )
     if not rows:
-        raise InputError(f"task {task_id} is {results.status} and has no criterion that was judged")
+        raise InputError(f"task {results.task} is {results.status} and has no criterion that was judged")
     codes = {Judgement.PASS: 0, Judgement.FAIL: SlaError.exit_code, Judgement.UNKNOWN: IncompleteError.exit_code}
-    return SlaCheck(rows=rows, exit_code=codes[worst(judgements)])
+    return SlaCheck(rows=tuple(rows), exit_code=codes[worst(judgements)])
 
 
 def request_end(store: TaskStore, home: Home, task_id: str, *, soft: bool) -> str:
@@ -207,7 +243,12 @@ def request_end(store: TaskStore, home: Home, task_id: str, *, soft: bool) -> st
     return f"Task {task_id} is aborted; nobody ran it any more."
 
 
-def _status_of(word: str) -> TaskStatus:
+def status_of(word: str) -> TaskStatus:
+    """The status of that word.
+
+    Raises:
+        InputError: there is none; with the nearest one.
+    """
     try:
         return TaskStatus(word)
     except ValueError:
@@ -233,6 +274,11 @@ def check_resumable(store: TaskStore, home: Home, task_id: str) -> Task:
     task = store.task_get(task_id)
     if home.is_task_run(task_id):
         raise InputError(f"task {task_id} is run by another process; there is nothing to resume")
+    if task.options.runner == DAEMON:
+        raise InputError(
+            f"task {task_id} is its coordinator's: that takes it up again by itself when it is started; "
+            f"`osbench-coordinator start`"
+        )
     if task.status not in RESUMABLE:
         words = ", ".join(sorted(RESUMABLE))
         raise InputError(f"task {task_id} is {task.status}; only one that was under way can be resumed: {words}")
@@ -254,5 +300,3 @@ def delete_task(store: TaskStore, home: Home, task_id: str, *, force: bool) -> N
             f"task {task_id} is {task.status} and its process is gone; resume it, or delete it with --force"
         )
     store.task_delete(task_id, force=force)
-    if home.choices().task == task_id:
-        home.choose(task="")

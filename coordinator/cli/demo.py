@@ -35,20 +35,23 @@ def demo(workshop: Workshop, out: str, times: int, keep: bool) -> int:
     from osbench.coordinator.deployment_service import take_down
     from osbench.coordinator.task_file.reader import load_task, read_source
     from osbench.coordinator.task_service import create_task
+    from osbench.coordinator.task_state import TaskOptions
 
     loaded = load_task(read_source(TASK_FILE), {"times": times}, workshop.parts.catalog())
-    with workshop.store() as store:
+    with workshop.local_service() as service:
+        store = service.store
         if workshop.verbosity >= 0:
             click.echo("Starting a simulated cloud …", err=True)
         cloud = demo_cloud(workshop, store)
         try:
-            created = create_task(store, workshop.home, loaded, deployment=cloud.id, tags=("demo",), use=True)
-            outcome = run_created(workshop, store, created.id, agents=AGENTS, workers=None, abort_on_sla_failure=False)
+            created = create_task(store, loaded, deployment=cloud.id, tags=("demo",))
+            workshop.home.choose(task=created.id)
+            outcome = run_created(workshop, store, created.id, options=TaskOptions(agents=AGENTS), workers=None)
         finally:
             if not keep:
                 take_down(store, workshop.home, workshop.parts.engines(), cloud.id)
-        code = show_outcome(workshop, store, outcome, require_valid=True)
-        write_report(workshop, Path(out), report_html(store, created.id))
+        code = show_outcome(workshop, service, outcome, require_valid=True)
+        write_report(workshop, Path(out), report_html(service, created.id))
     return code
 
 
@@ -62,5 +65,5 @@ def demo_cloud(workshop: Workshop, store: "Store") -> "Deployment":
     try:
         known = store.deployment_get(NAME)
     except NotFoundError:
-        return create_deployment(store, workshop.home, engines, name=NAME, engine=SIMULATED, spec={}, use=False)
+        return create_deployment(store, workshop.home, engines, name=NAME, engine=SIMULATED, spec={})
     return deploy_again(store, workshop.home, engines, known.id)

@@ -76,7 +76,6 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a cloud known, or put one there with an engine."""
-    from osbench.coordinator.deployment_service import create_deployment
     from osbench.coordinator.deployment_source import (
         DeploymentSource,
         source_of_cloud,
@@ -99,16 +98,10 @@ def create(
         source = DeploymentSource(engine=engine, spec={})
     else:
         raise click.UsageError("say where the cloud is: --file SPEC, --cloud CLOUD, --from-env or --engine simulated")
-    with workshop.store() as store:
-        created = create_deployment(
-            store,
-            workshop.home,
-            workshop.parts.engines(),
-            name=name,
-            engine=source.engine,
-            spec=source.spec,
-            use=not no_use,
-        )
+    with workshop.service() as service:
+        created = service.deployment_create(name=name, engine=source.engine, spec=source.spec)
+        if not no_use:
+            workshop.home.choose(deployment=created.id)
     shown = {"uuid": created.id, "name": created.name, "engine": created.engine, "status": str(created.status)}
     print_pairs("Deployment", shown, as_json=as_json)
     if not no_use and not as_json:
@@ -120,7 +113,7 @@ def create(
 @pass_workshop
 def list_deployments(workshop: Workshop, as_json: bool) -> None:
     """List deployments, oldest first."""
-    with workshop.store() as store:
+    with workshop.service() as service:
         rows = [
             {
                 "uuid": known.id,
@@ -130,7 +123,7 @@ def list_deployments(workshop: Workshop, as_json: bool) -> None:
                 "status": str(known.status),
                 "active": known.id == workshop.home.choices().deployment,
             }
-            for known in store.deployment_list()
+            for known in service.deployment_list()
         ]
     columns = {"uuid": "UUID", "name": "Name", "engine": "Engine", "created_at": "Created at", "status": "Status"}
     ranks = {"created_at": 3, "engine": 2, "uuid": 1}
@@ -144,29 +137,28 @@ def list_deployments(workshop: Workshop, as_json: bool) -> None:
 @pass_workshop
 def show(workshop: Workshop, name: str | None, as_json: bool) -> None:
     """Show one deployment: state, and how it signs in (without secrets)."""
-    from osbench.coordinator.deployment_service import cloud_of
     from osbench.coordinator.home import chosen_deployment
 
-    with workshop.store() as store:
-        known = store.deployment_get(chosen_deployment(workshop.home, name))
-        shown = {
-            "uuid": known.id,
-            "name": known.name,
-            "engine": known.engine,
-            "status": str(known.status),
-            "failure": known.failure,
-            "created_at": wall_time(known.created_ns),
+    with workshop.service() as service:
+        detail = service.deployment_show(chosen_deployment(workshop.home, name))
+    known = detail.deployment
+    shown = {
+        "uuid": known.id,
+        "name": known.name,
+        "engine": known.engine,
+        "status": str(known.status),
+        "failure": known.failure,
+        "created_at": wall_time(known.created_ns),
+    }
+    if detail.sign_in is not None:
+        shown |= {
+            "auth_url": detail.sign_in.auth_url,
+            "username": detail.sign_in.username,
+            "project": detail.sign_in.project,
+            "region": detail.sign_in.region,
+            "interface": detail.sign_in.interface,
+            "users": str(detail.sign_in.users),
         }
-        if str(known.status) == "deploy->finished":
-            cloud = cloud_of(store, known.id)
-            shown |= {
-                "auth_url": cloud.admin.auth_url,
-                "username": cloud.admin.username or cloud.admin.user_id,
-                "project": cloud.admin.project_name or cloud.admin.project_id,
-                "region": cloud.admin.region,
-                "interface": cloud.admin.interface,
-                "users": str(len(cloud.users)),
-            }
     print_pairs("Deployment", shown, as_json=as_json)
 
 
@@ -175,12 +167,11 @@ def show(workshop: Workshop, name: str | None, as_json: bool) -> None:
 @pass_workshop
 def config(workshop: Workshop, name: str | None) -> None:
     """Print a deployment's spec as JSON, secrets hidden."""
-    from osbench.coordinator.deployment_service import hidden
     from osbench.coordinator.home import chosen_deployment
 
-    with workshop.store() as store:
-        known = store.deployment_get(chosen_deployment(workshop.home, name))
-        print_json({"engine": known.engine, "spec": hidden(store.deployment_secrets(known.id).spec)})
+    with workshop.service() as service:
+        shown = service.deployment_config(chosen_deployment(workshop.home, name))
+    print_json({"engine": shown.engine, "spec": shown.spec})
 
 
 @deployment.command(epilog=EPILOG_CHECK)
@@ -189,18 +180,13 @@ def config(workshop: Workshop, name: str | None) -> None:
 @pass_workshop
 def check(workshop: Workshop, name: str | None, as_json: bool) -> None:
     """Sign in to a deployment's cloud and list its services."""
-    import asyncio
-
     import msgspec
 
     from osbench.common.cloud.route import SERVICE_NAMES
-    from osbench.coordinator.deployment_service import cloud_of
     from osbench.coordinator.home import chosen_deployment
-    from osbench.deploy.fingerprint import cloud_facts
 
-    with workshop.store() as store:
-        cloud = cloud_of(store, chosen_deployment(workshop.home, name))
-    facts = asyncio.run(cloud_facts(cloud))
+    with workshop.service() as service:
+        facts = service.deployment_check(chosen_deployment(workshop.home, name))
     if as_json:
         print_json(msgspec.to_builtins(facts))
         return
@@ -225,8 +211,8 @@ def check(workshop: Workshop, name: str | None, as_json: bool) -> None:
 @pass_workshop
 def use(workshop: Workshop, name: str) -> None:
     """Make a deployment the default of the other commands."""
-    with workshop.store() as store:
-        known = store.deployment_get(name)
+    with workshop.service() as service:
+        known = service.deployment_show(name).deployment
     workshop.home.choose(deployment=known.id)
     click.echo(f"Using deployment: {known.name}")
 
@@ -236,8 +222,8 @@ def use(workshop: Workshop, name: str) -> None:
 @pass_workshop
 def destroy(workshop: Workshop, name: str) -> None:
     """Remove what its engine made, and forget a deployment; its tasks must be deleted first."""
-    from osbench.coordinator.deployment_service import destroy_deployment
-
-    with workshop.store() as store:
-        gone = destroy_deployment(store, workshop.home, workshop.parts.engines(), name)
+    with workshop.service() as service:
+        gone = service.deployment_destroy(name)
+    if workshop.home.choices().deployment == gone.id:
+        workshop.home.choose(deployment="")
     click.echo(f"Deployment {gone.name} is destroyed.")

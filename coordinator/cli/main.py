@@ -13,9 +13,11 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from osbench.common.error import AbortedError, OsbenchError
+from osbench.coordinator.cli.agent import agent
 from osbench.coordinator.cli.completion import completion
 from osbench.coordinator.cli.demo import demo
 from osbench.coordinator.cli.deployment import deployment
+from osbench.coordinator.cli.options import local_option
 from osbench.coordinator.cli.scenario import scenario
 from osbench.coordinator.cli.task import task
 from osbench.coordinator.cli.workshop import Workshop
@@ -121,6 +123,7 @@ def print_version(context: click.Context, _parameter: click.Parameter, value: bo
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Show it, end."
 )
 @click.option("--home", metavar="DIR", help="Where database, key and state are kept.  [env: OSBENCH_HOME]")
+@local_option
 @click.option("-v", "--verbose", count=True, help="Say more; twice for debugging.")
 @click.option("-q", "--quiet", is_flag=True, help="Show results and errors only.")
 @click.pass_obj
@@ -133,7 +136,7 @@ def cli(workshop: Workshop, home: str | None, verbose: int, quiet: bool) -> None
     logging.basicConfig(level=LEVELS.get(workshop.verbosity, logging.DEBUG), handlers=[handler])
 
 
-for command in (demo, deployment, task, scenario, completion):
+for command in (demo, deployment, task, agent, scenario, completion):
     cli.add_command(command)
 
 

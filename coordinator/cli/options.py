@@ -19,6 +19,20 @@ deployment_option = click.option("--deployment", metavar="NAME", help="Name or i
 task_argument = click.argument("task_id", metavar="[TASK]", required=False)
 
 
+def _choose_local(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.ensure_object(Workshop).is_local = True
+
+
+local_option = click.option(
+    "--local",
+    is_flag=True,
+    expose_value=False,
+    callback=_choose_local,
+    help="This machine alone, whatever coordinator is configured.",
+)
+
+
 def task_file_options(command: Command) -> Command:
     """FILE, --task-args, --task-args-file."""
     for decorate in (

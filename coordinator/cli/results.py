@@ -10,13 +10,13 @@ from osbench.coordinator.cli.workshop import Workshop
 
 if TYPE_CHECKING:
     from osbench.coordinator.progress import TaskOutcome
-    from osbench.coordinator.store.contract import Store
+    from osbench.coordinator.service.contract import OsbenchService
 
 
-def show_outcome(workshop: Workshop, store: "Store", outcome: "TaskOutcome", *, require_valid: bool) -> int:
+def show_outcome(workshop: Workshop, service: "OsbenchService", outcome: "TaskOutcome", *, require_valid: bool) -> int:
     """Print the result and the next steps; the exit code."""
     if outcome.verdicts or not outcome.failure:
-        print_detailed(store, outcome.task)
+        print_detailed(service, outcome.task)
         if workshop.verbosity >= 0:
             click.echo(f"\nHTML report: osbench task report {outcome.task} --out report.html", err=True)
     if outcome.failure:
@@ -24,28 +24,25 @@ def show_outcome(workshop: Workshop, store: "Store", outcome: "TaskOutcome", *, 
     return outcome.exit_code(require_valid=require_valid)
 
 
-def print_detailed(store: "Store", task_id: str) -> None:
+def print_detailed(service: "OsbenchService", task_id: str) -> None:
     """Verdicts and tables of a task."""
     from osbench.coordinator.report.text import task_text
-    from osbench.coordinator.result_reader import read_task
 
-    click.echo(task_text(read_task(store, task_id), width=terminal_width(), colour=wants_colour()))
+    click.echo(task_text(service.task_result(task_id), width=terminal_width(), colour=wants_colour()))
 
 
-def result_json(store: "Store", task_id: str) -> bytes:
+def result_json(service: "OsbenchService", task_id: str) -> bytes:
     """A task's results with their schema version."""
     from osbench.coordinator.report.json import task_json
-    from osbench.coordinator.result_reader import read_task
 
-    return task_json(read_task(store, task_id))
+    return task_json(service.task_result(task_id))
 
 
-def report_html(store: "Store", task_id: str) -> bytes:
+def report_html(service: "OsbenchService", task_id: str) -> bytes:
     """A task's report as one HTML file."""
     from osbench.coordinator.report.html import task_html
-    from osbench.coordinator.result_reader import read_task
 
-    return task_html(read_task(store, task_id)).encode()
+    return task_html(service.task_result(task_id)).encode()
 
 
 def write_report(workshop: Workshop, path: Path, data: bytes) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from osbench.coordinator.progress import ProgressUpdate, RunControls, TaskOutcome
     from osbench.coordinator.store.contract import Store
+    from osbench.coordinator.task_state import TaskOptions
 
 
 def run_created(
@@ -18,14 +19,13 @@ def run_created(
     store: "Store",
     task_id: str,
     *,
-    agents: int,
+    options: "TaskOptions",
     workers: int | None,
-    abort_on_sla_failure: bool,
 ) -> "TaskOutcome":
     """Run a task that was created, to its end.
 
     Args:
-        agents: how many to start here. workers: of each; None shares the cores among them.
+        options: with how many agents started here, 1 by default. workers: of each; None shares the cores among them.
     """
     runner = workshop.parts.runner()
 
@@ -34,9 +34,9 @@ def run_created(
             workshop.home,
             store,
             task_id,
-            agents=agents,
+            agents=options.agents or 1,
             workers=workers,
-            abort_on_sla_failure=abort_on_sla_failure,
+            abort_on_sla_failure=options.abort_on_sla_failure,
             on_progress=watcher.on_progress,
             attach=watcher.attach,
         )

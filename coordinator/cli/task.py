@@ -1,13 +1,11 @@
 """`osbench task`: validate, start, look at, report, end, delete."""
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from osbench.coordinator.cli.options import (
-    deployment_option,
     json_option,
     pass_workshop,
     print_json,
@@ -16,36 +14,17 @@ from osbench.coordinator.cli.options import (
     task_file_options,
     wall_time,
 )
-from osbench.coordinator.cli.results import print_detailed, report_html, result_json, show_outcome, write_report
-from osbench.coordinator.cli.running import run_created, run_resumed
+from osbench.coordinator.cli.results import print_detailed, report_html, result_json, write_report
+from osbench.coordinator.cli.task_start import load, resume, start, watch
 from osbench.coordinator.cli.workshop import Workshop
 
 if TYPE_CHECKING:
-    from osbench.coordinator.task_file.reader import LoadedTask
-    from osbench.coordinator.task_service import TaskLine
-
-MAX_AGENTS = 64
-MAX_WORKERS = 256
+    from osbench.coordinator.task_line import TaskLine
 
 EPILOG_VALIDATE = """\b
 Examples:
   osbench task validate boot.yaml
   osbench task validate boot.yaml --task-args '{"flavor_name": "m1.small"}' --show
-"""
-EPILOG_START = """\b
-Examples:
-  osbench task start boot.yaml
-  osbench task start boot.yaml --deployment mycloud --task-args flavor_name=m1.small,times=50
-  osbench task start boot.yaml --task-args-file args.yaml --tag nightly --abort-on-sla-failure
-  osbench task start boot.yaml --agents 2 --workers 1
-
-\b
-Ctrl-C once starts nothing new, lets what is in flight end, and cleans up; twice stops at once and cleans up.
-"""
-EPILOG_RESUME = """\b
-Examples:
-  osbench task resume
-  osbench task resume 4f47c1c8-c9ba-4b1b-8366-adcc8e366ad9 --require-valid
 """
 EPILOG_STATUS = """\b
 Examples:
@@ -98,25 +77,8 @@ def task() -> None:
     """Start tasks and see what came of them."""
 
 
-def end_options(command: Any) -> Any:
-    """Options of starting and resuming: when a task ends, and with which exit code."""
-    for decorate in (
-        click.option("--require-valid", is_flag=True, help="Exit 3 if the verdict is INVALID, in closed loop too."),
-        click.option("--abort-on-sla-failure", is_flag=True, help="End the task as soon as an SLA is failed."),
-    ):
-        command = decorate(command)
-    return command
-
-
-def load(workshop: Workshop, file: str, task_args: str | None, task_args_file: str | None) -> "LoadedTask":
-    """A task file, checked; its notes go to standard error."""
-    from osbench.coordinator.task_service import read_task_arguments, read_task_file
-
-    arguments = read_task_arguments(task_args, Path(task_args_file) if task_args_file else None)
-    loaded = read_task_file(file, arguments, workshop.parts.catalog())
-    for note in loaded.notes:
-        click.echo(f"Note: {note}", err=True)
-    return loaded
+for command in (start, resume, watch):
+    task.add_command(command)
 
 
 @task.command(epilog=EPILOG_VALIDATE)
@@ -132,74 +94,16 @@ def validate(workshop: Workshop, file: str, task_args: str | None, task_args_fil
     click.echo(f"Input task is valid: {len(workloads)} workload{'s' if len(workloads) != 1 else ''}.")
 
 
-@task.command(epilog=EPILOG_START)
-@task_file_options
-@deployment_option
-@click.option("--tag", "tags", multiple=True, metavar="TAG", help="May be given several times.")
-@click.option("--no-use", is_flag=True, help="Do not make it the default of the other commands.")
-@click.option("--workers", type=click.IntRange(1, MAX_WORKERS), help="Processes of each agent; the cores are shared.")
-@click.option(
-    "--agents", type=click.IntRange(1, MAX_AGENTS), default=1, show_default=True, help="Load agents to start here."
-)
-@end_options
-@pass_workshop
-def start(
-    workshop: Workshop,
-    file: str,
-    task_args: str | None,
-    task_args_file: str | None,
-    deployment: str | None,
-    tags: tuple[str, ...],
-    no_use: bool,
-    agents: int,
-    workers: int | None,
-    abort_on_sla_failure: bool,
-    require_valid: bool,
-) -> int:
-    """Run a task file on this machine, to its end.
-
-    FILE is a Rally task file, format 1 or 2, with its Jinja2 template; - for standard input.
-    """
-    from osbench.coordinator.home import chosen_deployment
-    from osbench.coordinator.task_service import create_task
-
-    loaded = load(workshop, file, task_args, task_args_file)
-    with workshop.store() as store:
-        target = chosen_deployment(workshop.home, deployment)
-        created = create_task(store, workshop.home, loaded, deployment=target, tags=tags, use=not no_use)
-        if workshop.verbosity >= 0:
-            click.echo(f"Task {created.id}: started", err=True)
-        outcome = run_created(
-            workshop, store, created.id, agents=agents, workers=workers, abort_on_sla_failure=abort_on_sla_failure
-        )
-        return show_outcome(workshop, store, outcome, require_valid=require_valid)
-
-
-@task.command(epilog=EPILOG_RESUME)
-@task_argument
-@end_options
-@pass_workshop
-def resume(workshop: Workshop, task_id: str | None, abort_on_sla_failure: bool, require_valid: bool) -> int:
-    """Go on with a task whose process has died, from what is stored and spooled."""
-    from osbench.coordinator.home import chosen_task
-    from osbench.coordinator.task_service import check_resumable
-
-    with workshop.store() as store:
-        found = check_resumable(store, workshop.home, chosen_task(workshop.home, task_id))
-        outcome = run_resumed(workshop, store, found.id, abort_on_sla_failure=abort_on_sla_failure)
-        return show_outcome(workshop, store, outcome, require_valid=require_valid)
-
-
 def line_values(line: "TaskLine") -> dict[str, Any]:
     """A task as a row."""
     return {
-        "uuid": line.task.id,
-        "title": line.task.title,
-        "deployment": line.deployment_name,
-        "created_at": wall_time(line.task.created_ns),
+        "uuid": line.id,
+        "title": line.title,
+        "deployment": line.deployment,
+        "created_at": wall_time(line.created_ns),
         "load_duration": round(line.load_ns / 1e9, 3),
         "status": line.status_words,
-        "tags": ", ".join(line.task.tags),
+        "tags": ", ".join(line.tags),
     }
 
 
@@ -210,26 +114,24 @@ def line_values(line: "TaskLine") -> dict[str, Any]:
 def status(workshop: Workshop, task_id: str | None, as_json: bool) -> None:
     """Show where a task stands."""
     from osbench.coordinator.home import chosen_task
-    from osbench.coordinator.task_service import describe_task
 
-    with workshop.store() as store:
-        line = describe_task(store, workshop.home, chosen_task(workshop.home, task_id))
-        phases = [f"{run.ordinal + 1}. {run.workload.scenario}: {run.phase}" for run in store.run_list(line.task.id)]
-        recorded = Counter(resource.kind for resource in store.resource_list(task=line.task.id))
+    with workshop.service() as service:
+        detail = service.task_show(chosen_task(workshop.home, task_id))
+    line = detail.line
+    phases = [f"{run.ordinal + 1}. {run.scenario}: {run.phase}" for run in detail.runs]
+    recorded = detail.resources
     if as_json:
-        more = {"is_run": line.is_run, "runs": phases, "resources": dict(recorded)}
-        print_json({**line_values(line), "status": str(line.task.status), **more})
+        more = {"is_run": line.is_run, "runs": phases, "resources": recorded}
+        print_json({**line_values(line), "status": str(line.status), **more})
         return
-    click.echo(f"Task {line.task.id}: {line.status_words}")
-    if line.task.failure:
-        click.echo(f"Failure: {line.task.failure}")
+    click.echo(f"Task {line.id}: {line.status_words}")
+    if line.failure:
+        click.echo(f"Failure: {line.failure}")
     for phase in phases:
         click.echo(f"  {phase}")
     if recorded and not line.is_run:
         left = ", ".join(f"{count} {kind}{'s' if count != 1 else ''}" for kind, count in sorted(recorded.items()))
-        click.echo(
-            f"Left on the cloud, as far as is recorded: {left}; `osbench task resume {line.task.id}` removes them"
-        )
+        click.echo(f"Left on the cloud, as far as is recorded: {left}; `osbench task resume {line.id}` removes them")
 
 
 @task.command(epilog=EPILOG_DETAILED)
@@ -240,12 +142,12 @@ def detailed(workshop: Workshop, task_id: str | None, as_json: bool) -> None:
     """Show verdict, response times, calls and errors of a task."""
     from osbench.coordinator.home import chosen_task
 
-    with workshop.store() as store:
+    with workshop.service() as service:
         chosen = chosen_task(workshop.home, task_id)
         if as_json:
-            click.echo(result_json(store, chosen).decode(), nl=False)
+            click.echo(result_json(service, chosen).decode(), nl=False)
         else:
-            print_detailed(store, chosen)
+            print_detailed(service, chosen)
 
 
 @task.command(epilog=EPILOG_RESULTS)
@@ -255,8 +157,8 @@ def results(workshop: Workshop, task_id: str | None) -> None:
     """Print a task's results as JSON."""
     from osbench.coordinator.home import chosen_task
 
-    with workshop.store() as store:
-        click.echo(result_json(store, chosen_task(workshop.home, task_id)).decode(), nl=False)
+    with workshop.service() as service:
+        click.echo(result_json(service, chosen_task(workshop.home, task_id)).decode(), nl=False)
 
 
 @task.command("list", epilog=EPILOG_LIST)
@@ -270,13 +172,13 @@ def list_tasks(
     workshop: Workshop, deployment: str | None, wanted: str | None, tag: str | None, uuids_only: bool, as_json: bool
 ) -> None:
     """List tasks, oldest first."""
-    from osbench.coordinator.task_service import list_tasks as listed
+    from osbench.coordinator.task_service import status_of
 
-    with workshop.store() as store:
-        lines = listed(store, workshop.home, deployment=deployment, status=wanted, tag=tag)
+    with workshop.service() as service:
+        lines = service.task_list(deployment=deployment, status=status_of(wanted) if wanted else None, tag=tag)
     if uuids_only:
         for line in lines:
-            click.echo(line.task.id)
+            click.echo(line.id)
         return
     columns = {
         "uuid": "UUID",
@@ -303,9 +205,9 @@ def report(workshop: Workshop, task_id: str | None, out: str | None, as_json: bo
 
     if open_it and not out:
         raise click.UsageError("--open needs --out FILE: there is no file to open")
-    with workshop.store() as store:
+    with workshop.service() as service:
         chosen = chosen_task(workshop.home, task_id)
-        data = result_json(store, chosen) if as_json else report_html(store, chosen)
+        data = result_json(service, chosen) if as_json else report_html(service, chosen)
     if not out:
         click.echo(data, nl=False)
         return
@@ -320,11 +222,13 @@ def report(workshop: Workshop, task_id: str | None, out: str | None, as_json: bo
 @pass_workshop
 def sla_check(workshop: Workshop, task_id: str | None, as_json: bool) -> int:
     """Show every SLA criterion of a task; exit 2 if one failed, 3 if one cannot be told."""
+    import msgspec
+
     from osbench.coordinator.home import chosen_task
     from osbench.coordinator.task_service import check_sla
 
-    with workshop.store() as store:
-        check = check_sla(store, chosen_task(workshop.home, task_id))
+    with workshop.service() as service:
+        check = check_sla(service.task_result(chosen_task(workshop.home, task_id)))
     columns = {
         "benchmark": "Benchmark",
         "pos": "Pos",
@@ -332,7 +236,7 @@ def sla_check(workshop: Workshop, task_id: str | None, as_json: bool) -> int:
         "status": "Status",
         "detail": "Detail",
     }
-    print_rows("SLA", columns, check.rows, as_json=as_json, ranks={"pos": 1}, cut="benchmark")
+    print_rows("SLA", columns, msgspec.to_builtins(check.rows), as_json=as_json, ranks={"pos": 1}, cut="benchmark")
     return check.exit_code
 
 
@@ -341,12 +245,11 @@ def sla_check(workshop: Workshop, task_id: str | None, as_json: bool) -> int:
 @click.option("--soft", is_flag=True, help="Let what is in flight end first.")
 @pass_workshop
 def abort(workshop: Workshop, task_id: str | None, soft: bool) -> None:
-    """End a task that is under way in another shell; it cleans up."""
+    """End a task that is under way elsewhere, or waits in the queue; it cleans up."""
     from osbench.coordinator.home import chosen_task
-    from osbench.coordinator.task_service import request_end
 
-    with workshop.store() as store:
-        click.echo(request_end(store, workshop.home, chosen_task(workshop.home, task_id), soft=soft))
+    with workshop.service() as service:
+        click.echo(service.task_end(chosen_task(workshop.home, task_id), soft=soft))
 
 
 @task.command(epilog=EPILOG_DELETE)
@@ -357,17 +260,18 @@ def delete(workshop: Workshop, task_ids: tuple[str, ...], force: bool) -> int:
     """Forget tasks and all that they stored; the last one if none is named."""
     from osbench.common.error import OsbenchError
     from osbench.coordinator.home import chosen_task
-    from osbench.coordinator.task_service import delete_task
 
     code = 0
-    with workshop.store() as store:
+    with workshop.service() as service:
         for task_id in task_ids or (chosen_task(workshop.home, None),):
             try:
-                delete_task(store, workshop.home, task_id, force=force)
+                service.task_delete(task_id, force=force)
             except OsbenchError as error:  # One that must stay is no reason to keep the others.
                 click.echo(f"Error: {error}", err=True)
                 code = error.exit_code
             else:
+                if workshop.home.choices().task == task_id:
+                    workshop.home.choose(task="")
                 click.echo(f"Successfully deleted task `{task_id}`")
     return code
 
@@ -377,6 +281,6 @@ def delete(workshop: Workshop, task_ids: tuple[str, ...], force: bool) -> int:
 @pass_workshop
 def use(workshop: Workshop, task_id: str) -> None:
     """Make a task the default of the other commands."""
-    with workshop.store() as store:
-        workshop.home.choose(task=store.task_get(task_id).id)
+    with workshop.service() as service:
+        workshop.home.choose(task=service.task_show(task_id).line.id)
     click.echo(f"Using task: {task_id}")

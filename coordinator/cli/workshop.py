@@ -1,4 +1,4 @@
-"""What the commands work with: home, store, catalog, runner, engines, made when they are first needed.
+"""What the commands work with: home, service, catalog, runner, engines, made when they are first needed.
 
 Rules: the composition root of the command line. Heavy modules are imported inside the functions that need them, so that
 `osbench … --help` and completion answer at once; a test replaces any part by handing in another `Parts`.
@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from osbench.coordinator.api.access import ApiAccess
+    from osbench.coordinator.api.client import ApiClient
     from osbench.coordinator.home import Home
     from osbench.coordinator.progress import ProgressUpdate, RunControls, TaskOutcome
+    from osbench.coordinator.service.contract import OsbenchService
+    from osbench.coordinator.service.local import LocalService
     from osbench.coordinator.store.contract import Store
     from osbench.coordinator.task_file.catalog import Catalog
     from osbench.deploy.contract import Engine
@@ -81,6 +85,14 @@ def _engines() -> "Mapping[str, Engine]":
     return ENGINES
 
 
+def _connect(access: "ApiAccess") -> "ApiClient":
+    from importlib.metadata import version
+
+    from osbench.coordinator.api.client import ApiClient
+
+    return ApiClient(access, release=version("osbench"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """How the parts are made; `environment` has the variables of the process."""
@@ -89,6 +101,7 @@ class Parts:
     catalog: "Callable[[], Catalog]" = _known_catalog
     runner: Callable[[], Runner] = _local_runner
     engines: "Callable[[], Mapping[str, Engine]]" = _engines
+    connect: "Callable[[ApiAccess], ApiClient]" = _connect
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
 
 
@@ -98,11 +111,13 @@ class Workshop:
 
     Attributes:
         home_path: of `--home`. verbosity: -1 quiet, 0, 1, 2.
+        is_local: of `--local`: whatever coordinator there is, this machine's store and processes are used.
     """
 
     parts: Parts = field(default_factory=Parts)
     home_path: str | None = None
     verbosity: int = 0
+    is_local: bool = False
     _home: "Home | None" = None
 
     @property
@@ -118,6 +133,43 @@ class Workshop:
             self._home = open_home(self.home_path, self.parts.environment)
         return self._home
 
-    def store(self) -> "AbstractContextManager[Store]":
-        """The store, closed at the end of the block."""
-        return closing(self.parts.open_store(self.home))
+    def access(self) -> "ApiAccess | None":
+        """Where the coordinator's API is; None if there is none to be used.
+
+        Raises:
+            InputError: what says where it is cannot be used.
+        """
+        from osbench.coordinator.api.access import find_access
+
+        return None if self.is_local else find_access(self.home.path, self.parts.environment)
+
+    def service(self) -> "AbstractContextManager[OsbenchService]":
+        """The coordinator's service if one is configured, else this machine's; closed at the end of the block."""
+        return closing(self._remote_service() if self.access() is not None else self._local_service())
+
+    def local_service(self) -> "AbstractContextManager[LocalService]":
+        """This machine's service; closed at the end of the block."""
+        return closing(self._local_service())
+
+    def _local_service(self) -> "LocalService":
+        from osbench.coordinator.service.local import LocalService
+
+        return LocalService(store=self.parts.open_store(self.home), home=self.home, engines=self.parts.engines())
+
+    def _remote_service(self) -> "OsbenchService":
+        import time
+
+        from osbench.common.clock import SystemClock
+        from osbench.common.error import CoordinatorError
+        from osbench.coordinator.service.remote import RemoteService
+
+        def connect() -> "ApiClient":
+            # Asked anew each time: a coordinator that was started again may have another port and token.
+            access = self.access()
+            if access is None:
+                raise CoordinatorError(
+                    "the coordinator has ended; start it with `osbench-coordinator start`, or use --local to do without it"
+                )
+            return self.parts.connect(access)
+
+        return RemoteService(connect, clock=SystemClock(), sleep=time.sleep)

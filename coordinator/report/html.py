@@ -35,7 +35,7 @@ from osbench.coordinator.report.words import (
 )
 from osbench.coordinator.result import (
     ActionLine,
-    AgentLine,
+    AgentWork,
     CallLine,
     Distribution,
     EventLine,
@@ -360,7 +360,7 @@ def _call(line: CallLine) -> _Call:
     )
 
 
-def _agent(agent: AgentLine, hosts: tuple[HostLine, ...]) -> _Agent:
+def _agent(agent: AgentWork, hosts: tuple[HostLine, ...]) -> _Agent:
     host = next((one for one in hosts if one.agent == agent.agent), None)
 
     def worst(values: tuple[int | None, ...] | None) -> int | None:

@@ -80,14 +80,30 @@ def load_task(source: Source, arguments: Mapping[str, Any], catalog: Catalog) ->
     if rendered is None:
         raise InputError(_lines(problems.found, partial(_in_source, source.label)))
     reading = Reading(catalog=catalog, problems=problems, notes=list(rendered.notes))
-    spec = _read(rendered.text, source, reading)
+    spec = _read(rendered.text, Path(source.label).stem, reading)
     if problems.found or spec is None:
         lines = map_lines(source, rendered, arguments)
         raise InputError(_lines(problems.found, partial(lines.describe, source.label)))
     return LoadedTask(spec=spec, rendered=rendered.text, notes=tuple(reading.notes))
 
 
-def _read(text: str, source: Source, reading: Reading) -> TaskSpec | None:
+def load_rendered(text: str, *, title: str, catalog: Catalog) -> LoadedTask:
+    """Read a task whose template was expanded elsewhere: nothing in the text is expanded, no file is opened.
+
+    Args:
+        title: of a task of format 1, which has none of its own.
+
+    Raises:
+        InputError: it has mistakes: one line each, at positions of this text.
+    """
+    reading = Reading(catalog=catalog, problems=Problems(), notes=[])
+    spec = _read(text, title, reading)
+    if reading.problems.found or spec is None:
+        raise InputError(_lines(reading.problems.found, partial(_in_source, "task")))
+    return LoadedTask(spec=spec, rendered=text, notes=tuple(reading.notes))
+
+
+def _read(text: str, title: str, reading: Reading) -> TaskSpec | None:
     root = read_document(text, reading.problems)
     if root is None:
         return None
@@ -102,7 +118,7 @@ def _read(text: str, source: Source, reading: Reading) -> TaskSpec | None:
     if root.entry("subtasks") is not None:
         reading.problems.add(root.position, "task lacks the key 'version'; allowed: 2, where there are subtasks")
         return None
-    return read_format_v1(root, Path(source.label).stem, reading)
+    return read_format_v1(root, title, reading)
 
 
 def _in_source(label: str, problem: Problem) -> str:

@@ -51,7 +51,7 @@ def store(home: Home) -> Iterator[Store]:
 
 
 @pytest.fixture
-def task_in(store: Store, home: Home) -> MakeTask:
+def task_in(store: Store) -> MakeTask:
     """Makes a task in a status."""
     deployment = store.deployment_create(name="d", engine="existing", spec={})
     for deployed in (DeploymentStatus.STARTED, DeploymentStatus.FINISHED):
@@ -61,7 +61,7 @@ def task_in(store: Store, home: Home) -> MakeTask:
 
     def make(status: TaskStatus) -> str:
         loaded = LoadedTask(spec=spec, rendered="")
-        task = create_task(store, home, loaded, deployment="d", tags=(), use=True)
+        task = create_task(store, loaded, deployment="d", tags=())
         for step in WAY[status]:
             store.task_update_status(task.id, step)
         return task.id
@@ -112,7 +112,7 @@ def test_a_task_that_left_something_on_the_cloud_is_resumed_and_not_forgotten(
     with pytest.raises(InputError, match="resume it, or delete it with --force"):
         delete_task(store, home, task, force=False)
     delete_task(store, home, task, force=True)
-    assert home.choices().task == ""
+    assert store.task_list() == []
 
 
 @pytest.mark.parametrize(
@@ -132,9 +132,9 @@ def test_only_a_task_that_was_under_way_is_resumed(
 def test_a_status_that_is_no_longer_true_says_so(store: Store, home: Home, task_in: MakeTask) -> None:
     task = task_in(S.RUNNING)
 
-    assert describe_task(store, home, task).status_words == "running (its process is gone: osbench task resume)"
+    assert describe_task(store, home, task).line.status_words == "running (its process is gone: osbench task resume)"
     with home.task_lock(task):
-        assert describe_task(store, home, task).status_words == "running"
+        assert describe_task(store, home, task).line.status_words == "running"
 
 
 def test_a_task_runs_on_a_deployment_that_is_there(store: Store) -> None:

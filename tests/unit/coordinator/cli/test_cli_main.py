@@ -45,7 +45,11 @@ def test_every_command_says_in_one_line_what_it_does(words: tuple[str, ...]) -> 
 WRONG = [
     (("tsk",), "No such command 'tsk'. Did you mean 'task'?"),
     (("task", "start"), "Missing argument 'FILE'."),
-    (("task", "start", "x", "--agents", "0"), "Invalid value for '--agents': 0 is not in the range 1<=x<=64."),
+    (("task", "start", "x", "--agents", "0"), "Invalid value for '--agents': 0 is not in the range 1<=x<=1024."),
+    (("task", "start", "x", "--agents", "65"), "--agents 65 is above the 64 that may be started here"),
+    (("task", "start", "x", "--label", "rack-1"), "--label needs a coordinator: `osbench-coordinator start`"),
+    (("task", "start", "x", "--min-agents", "2"), "--min-agents needs a coordinator"),
+    (("task", "start", "x", "--detach"), "--detach needs a coordinator"),
     (("task", "strt"), "No such command 'strt'."),
     (("--bogus",), "No such option"),
     (("deployment", "create", "a"), "say where the cloud is"),
