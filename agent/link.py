@@ -18,6 +18,7 @@ import zmq.asyncio
 from zmq.utils.monitor import recv_monitor_message
 
 from osbench.common.clock import NS_PER_S, Clock
+from osbench.common.sockets import connect
 
 log = logging.getLogger(__name__)
 
@@ -193,7 +194,7 @@ class Link:
     async def keep(self) -> None:
         """Dial, and dial again, for ever. What is said before a connection is there would be lost."""
         monitor = self._socket.get_monitor_socket(EVENTS)
-        self._socket.connect(self.watch.endpoint)
+        connect(self._socket, self.watch.endpoint)
         while True:
             if await monitor.poll(LOOK_MS):
                 message = await recv_monitor_message(monitor)
@@ -213,7 +214,7 @@ class Link:
             return
         self._hang_up()
         if act is Act.DIAL:
-            self._socket.connect(self.watch.endpoint)
+            connect(self._socket, self.watch.endpoint)
 
     def _hang_up(self) -> None:
         try:

@@ -80,7 +80,9 @@ class Supervisor:
         settings = AgentSettings(workers=config.worker_count)
         self.state = AgentState(config.name, self.life, settings)
         self._context = zmq.asyncio.Context()
-        control, bulk = control_dealer(self._context, config.name), bulk_dealer(self._context, config.name)
+        own, server_key = config.keys, config.coordinator_key
+        control = control_dealer(self._context, config.name, own=own, server_key=server_key)
+        bulk = bulk_dealer(self._context, config.name, own=own, server_key=server_key)
         self._control = ControlChannel(control, config, self.life, self.clock, self._hear)
         self._bulk_link = Link(bulk, config.bulk, "bulk", self.clock)
         self.uplink = Uplink(bulk, self.index, self.clock, self._on_spool)

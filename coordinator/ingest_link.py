@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+
+import msgspec
 
 from osbench.common.error import AgentError
 from osbench.common.framing import pack_frame, read_frame
 from osbench.coordinator.child_process import let_go, start_child
-from osbench.coordinator.ingest_messages import FromIngest, IngestReady, IngestSetup, from_ingest
+from osbench.coordinator.ingest_messages import FromIngest, IngestKeys, IngestReady, IngestSetup, from_ingest
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,31 @@ class IngestLink:
     def __init__(self, setup: IngestSetup) -> None:
         self._setup = setup
         self._process: asyncio.subprocess.Process | None = None
+        #: Where the bulk channel is bound, as the process says; empty before it is.
+        self.endpoint = ""
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None while there is none."""
+        return self._process.pid if self._process is not None and self._process.returncode is None else None
+
+    async def set_keys(self, names: Mapping[str, str]) -> None:
+        """Have the process let in these agents, and no other, from now on: also one that is started again.
+
+        Args:
+            names: agents by public key.
+        """
+        self._setup = msgspec.structs.replace(self._setup, names=dict(names))
+        if self._process is None or self._process.returncode is not None:
+            return
+        assert self._process.stdin is not None
+        if self._process.stdin.is_closing():
+            return
+        try:
+            self._process.stdin.write(pack_frame(IngestKeys(names=dict(names))))
+            await self._process.stdin.drain()
+        except (BrokenPipeError, ConnectionResetError):
+            return  # It has ended; the one that is started in its place is told at its start.
 
     async def start(self) -> None:
         """Start the process and wait until its channel is bound.
@@ -48,6 +75,7 @@ class IngestLink:
             if process.returncode is None:
                 process.kill()
             raise AgentError("the ingest process did not come up; its message stands above")
+        self.endpoint = ready.endpoint
 
     async def serve(self, on_message: Callable[[FromIngest], None], on_restart: Callable[[], Awaitable[None]]) -> None:
         """Hand on what the process says, for ever; when it ends unasked, start it again.

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from osbench.common.curve import KeyPair
 from osbench.coordinator.ingest import Committed
 
 
@@ -16,14 +17,28 @@ class IngestSetup(msgspec.Struct, frozen=True, kw_only=True, tag="setup"):
 
     Attributes:
         database: URL of the store; may hold a password. endpoint: where to bind the bulk channel.
+        server: keys of the coordinator, for tcp; None for ipc. names: agents by public key, for tcp.
     """
 
     database: str
     endpoint: str
+    server: KeyPair | None = None
+    names: dict[str, str] = {}
+
+    def __repr__(self) -> str:
+        return f"IngestSetup(endpoint={self.endpoint!r}, {len(self.names)} names)"
+
+
+class IngestKeys(msgspec.Struct, frozen=True, kw_only=True, tag="keys"):
+    """To the process: agents by public key, from now on; whoever is not among them is shut out."""
+
+    names: dict[str, str]
 
 
 class IngestReady(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """The bulk channel is bound."""
+    """The bulk channel is bound; `endpoint` with the port that the system chose if it was asked to."""
+
+    endpoint: str = ""
 
 
 class IngestCommitted(msgspec.Struct, frozen=True, kw_only=True, tag="committed"):
@@ -52,5 +67,7 @@ class IngestTrouble(msgspec.Struct, frozen=True, kw_only=True, tag="trouble"):
 
 FromIngest = IngestReady | IngestCommitted | IngestRejected | IngestTrouble
 
-to_ingest: Any = msgspec.msgpack.Decoder(IngestSetup)
+ToIngest = IngestSetup | IngestKeys
+
+to_ingest: Any = msgspec.msgpack.Decoder(ToIngest)
 from_ingest: Any = msgspec.msgpack.Decoder(FromIngest)

@@ -2,8 +2,9 @@
 
 Rules: it polls, takes all that waits, and gives it to `Ingest`, which commits it in one transaction; once that is told
 to be done, exactly what it says was stored is acknowledged. Meanwhile the next group is taken. A store that is gone
-costs nothing but time: nothing is acknowledged, and the agents send again. A frame that does not fit is refused and
-told to its sender; nothing falls over.
+costs nothing but time: nothing is acknowledged, and the agents send again. Whose a batch is says the connection it came
+over, and its header has to say the same. A frame that does not fit is refused and logged with its sender; nothing falls
+over, and the log does not fill.
 """
 
 import gc
@@ -15,23 +16,30 @@ from collections import defaultdict
 
 import zmq
 
-from osbench.common.clock import SystemClock
+from osbench.common.clock import Clock, SystemClock
 from osbench.common.error import ProtocolError, StoreError
 from osbench.common.framing import pack_frame, read_frame_blocking
+from osbench.common.logs import configure_child_logging
 from osbench.common.messages import Ack, Rejected
-from osbench.common.sockets import bulk_router
+from osbench.common.sockets import bound_endpoint, bulk_router
 from osbench.common.wire import decode_batch_frames, encode
 from osbench.coordinator.allocator import keep_memory
+from osbench.coordinator.bounded_log import BoundedLog
+from osbench.coordinator.gatekeeper import GatekeeperThread
+from osbench.coordinator.handshakes import HandshakeLog, monitor_of
 from osbench.coordinator.ingest import MAX_GROUP_BATCHES, CommitResult, Frames, Ingest
 from osbench.coordinator.ingest_messages import (
     FromIngest,
     IngestCommitted,
+    IngestKeys,
     IngestReady,
     IngestRejected,
     IngestSetup,
     IngestTrouble,
     to_ingest,
 )
+from osbench.coordinator.keyring import KeyRing
+from osbench.coordinator.peers import KeyedPeers, NamedPeers, Peers
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +79,19 @@ class IngestProcess:
 
     Args:
         ingest: commits; rings the bell when it has. socket: ROUTER, bound.
+        peers: who is at the other end. ring: told the keys that the coordinator says. clock: of the bounded logs.
     """
 
-    def __init__(self, ingest: Ingest, bell: Bell, socket: "zmq.Socket[bytes]") -> None:
+    def __init__(
+        self, ingest: Ingest, bell: Bell, socket: "zmq.Socket[bytes]", peers: Peers, ring: KeyRing, clock: Clock
+    ) -> None:
         self._ingest = ingest
         self._bell = bell
         self._socket = socket
+        self._peers = peers
+        self._ring = ring
+        self._refused = BoundedLog(log, clock)
+        self._handshakes = HandshakeLog("bulk", clock)
         self._trouble = ""
 
     def run(self) -> None:
@@ -85,10 +100,16 @@ class IngestProcess:
         poller.register(self._socket, zmq.POLLIN)
         poller.register(sys.stdin.fileno(), zmq.POLLIN)
         poller.register(self._bell.fd, zmq.POLLIN)
+        monitor = monitor_of(self._socket, "bulk")
+        poller.register(monitor, zmq.POLLIN)
         while True:
             events = dict(poller.poll(POLL_MS))
-            if sys.stdin.fileno() in events and not os.read(sys.stdin.fileno(), 65_536):
+            if sys.stdin.fileno() in events and not self._listen_to_coordinator():
+                self._socket.disable_monitor()
+                monitor.close(linger=0)
                 return
+            if monitor in events:
+                self._handshakes.hear(monitor.recv_multipart())
             try:
                 if self._bell.fd in events:
                     self._bell.clear()
@@ -101,6 +122,13 @@ class IngestProcess:
                 # What comes after the failure in the line is looked at without another ring.
                 self._bell.ring()
 
+    def _listen_to_coordinator(self) -> bool:
+        """Take in what the coordinator says; False if it is gone."""
+        said = read_frame_blocking(sys.stdin.fileno(), to_ingest)
+        if isinstance(said, IngestKeys):
+            self._ring.replace(said.names)
+        return said is not None
+
     def _answer_finished(self) -> None:
         for result in self._ingest.finished():
             self._tell_trouble("")
@@ -109,18 +137,22 @@ class IngestProcess:
     def _receive(self) -> list[Frames]:
         """All that waits, within the bounds of a group."""
         received: list[Frames] = []
-        size = 0
-        while len(received) < GROUP_BATCHES and size < GROUP_BYTES:
+        size = refused = 0
+        # What is refused counts too: a peer that sends nothing else must not keep the others waiting for their answers.
+        while len(received) + refused < GROUP_BATCHES and size < GROUP_BYTES:
             try:
-                sender, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 break
+            agent = "nobody"
             try:
-                header, header_bytes, body = decode_batch_frames(frames)
-                if header.agent.encode() != sender:
-                    raise ProtocolError(f"{sender!r:.80} sends a batch of agent {header.agent!r:.80}")
+                agent = self._peers.identify(frames)
+                header, header_bytes, body = decode_batch_frames([frame.bytes for frame in frames[1:]])
+                if header.agent != agent:
+                    raise ProtocolError(f"{agent} sends a batch of agent {header.agent!r:.80}")
             except ProtocolError as error:
-                log.warning("bulk channel: refused what %r sent: %s", sender[:64], error)
+                refused += 1
+                self._refused.warning("bulk channel: refused a batch of %s: %s", agent, error)
                 continue
             received.append((header, header_bytes, body))
             size += len(body)
@@ -145,8 +177,11 @@ class IngestProcess:
             _say(IngestCommitted(committed=result.committed))
 
     def _send(self, agent: str, message: Ack | Rejected) -> None:
+        routing_id = self._peers.route(agent)
+        if routing_id is None:
+            return  # Its key was taken away meanwhile.
         try:
-            self._socket.send_multipart([agent.encode(), encode(message)], zmq.NOBLOCK)
+            self._socket.send_multipart([routing_id, encode(message)], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             # The agent is gone or slow: it will send the batches again and be told again.
             log.info("cannot answer %r: %s", agent[:64], error)
@@ -166,26 +201,32 @@ def _say(message: FromIngest) -> None:
 def main() -> None:
     """Entry point of `python -m osbench.coordinator.ingest_process`."""
     keep_memory()
-    logging.basicConfig(level=os.environ.get("OSBENCH_LOG", "INFO"), format="%(asctime)s ingest %(message)s")
+    configure_child_logging("ingest")
     setup = read_frame_blocking(sys.stdin.fileno(), to_ingest)
     if not isinstance(setup, IngestSetup):
         return
     from osbench.coordinator.store.sql import open_store
 
-    store = open_store(setup.database, clock=SystemClock())
+    clock = SystemClock()
+    store = open_store(setup.database, clock=clock)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    socket = bulk_router(context, setup.endpoint)
+    ring = KeyRing(setup.names)
+    gatekeeper = GatekeeperThread(context, ring) if setup.server is not None else None
+    socket = bulk_router(context, setup.endpoint, server=setup.server)
+    peers: Peers = KeyedPeers(ring) if setup.server is not None else NamedPeers()
     bell = Bell()
     ingest = Ingest(store, bell.ring)
     # What is there by now stays: the collector need not look through it again and again (20 ms each time).
     gc.collect()
     gc.freeze()
-    _say(IngestReady())
+    _say(IngestReady(endpoint=bound_endpoint(socket)))
     try:
-        IngestProcess(ingest, bell, socket).run()
+        IngestProcess(ingest, bell, socket, peers, ring, clock).run()
     finally:
         ingest.close()
         socket.close(linger=0)
+        if gatekeeper is not None:
+            gatekeeper.stop()
         context.term()
         store.close()
 

@@ -32,6 +32,7 @@ from osbench.coordinator.home import Home
 from osbench.coordinator.ingest_link import IngestLink
 from osbench.coordinator.ingest_messages import IngestSetup
 from osbench.coordinator.local_agents import LocalAgent, local_agents
+from osbench.coordinator.peers import NamedPeers
 from osbench.coordinator.progress import Phase, ProgressUpdate, RunControls, TaskOutcome
 from osbench.coordinator.roster import Roster, RosterSettings
 from osbench.coordinator.run_events import RunSettings
@@ -142,7 +143,7 @@ async def local_parts(
     context = zmq.asyncio.Context()
     conductor = Conductor(store, clock, Roster(RosterSettings(lease_ns=LEASE_NS)))
     socket = control_router(context, control)
-    conductor.gateway = Gateway(socket, clock, conductor.hear_agent)
+    conductor.gateway = Gateway(socket, clock, conductor.hear_agent, NamedPeers())
     ingest = IngestLink(IngestSetup(database=home.database, endpoint=bulk))
     await ingest.start()
     contexts = ContextsProcess()

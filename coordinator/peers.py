@@ -66,8 +66,10 @@ class KeyedPeers:
         self._routes: dict[str, tuple[str, bytes]] = {}
 
     def identify(self, frames: Sequence[zmq.Frame]) -> str:
-        # A frame without this property would mean that the socket has no ZAP handler: an error of ours, raised as such.
-        key = str(frames[0].get("User-Id"))
+        try:
+            key = str(frames[0].get("User-Id"))
+        except zmq.ZMQError:
+            raise ProtocolError("a message came over a connection that no key was checked of") from None
         name = self._ring.name(key)
         if name is None:
             cut_connection(frames[0])

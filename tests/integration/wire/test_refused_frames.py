@@ -21,6 +21,7 @@ from osbench.common.task import Subtask, TaskSpec, Workload
 from osbench.common.wire import TO_AGENT, TO_UPLINK, decode, encode
 from osbench.coordinator.gateway import Gateway
 from osbench.coordinator.ingest_messages import IngestSetup
+from osbench.coordinator.peers import NamedPeers
 from osbench.coordinator.store.sql import open_store
 
 PATIENCE_MS = 10_000
@@ -33,7 +34,7 @@ async def _speak(folder: Path, frames: list[list[bytes]], heard: Callable[[str, 
     context = zmq.asyncio.Context()
     endpoint = f"ipc://{folder}/control"
     router = control_router(context, endpoint)
-    gateway = Gateway(router, SystemClock(), lambda agent, message, _: heard(agent, message))
+    gateway = Gateway(router, SystemClock(), lambda agent, message, _: heard(agent, message), NamedPeers())
     listening = asyncio.create_task(gateway.listen())
     agent = control_dealer(context, "a")
     agent.connect(endpoint)
