@@ -6,7 +6,7 @@ data, encrypted.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -24,6 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 #: Keys whose values are secrets wherever they stand in a spec.
 SECRET_KEYS = re.compile(r"pass|secret|token|private|hmac|^key$|conn_str", re.IGNORECASE)
 HIDDEN = "***"
+MIN_SECRET = 4
 
 
 class DeploymentsWithTasks(Deployments, Tasks, Protocol):
@@ -80,10 +81,32 @@ def _deploy(
         cloud = engine.deploy(spec, home.deployment_folder(deployment.id))
     except BaseException as error:
         said = str(error) if isinstance(error, OsbenchError) else f"interrupted: {error!r}"[:500]
-        store.deployment_update_status(deployment.id, DeploymentStatus.FAILED, failure=said)
+        shown = blotted(said, spec)
+        store.deployment_update_status(deployment.id, DeploymentStatus.FAILED, failure=shown)
+        if shown != said and isinstance(error, OsbenchError):
+            raise type(error)(shown) from None
         raise
     store.deployment_update(deployment.id, credentials=msgspec.to_builtins(cloud))
     return store.deployment_update_status(deployment.id, DeploymentStatus.FINISHED)
+
+
+def blotted(said: str, spec: Mapping[str, Any]) -> str:
+    """What an engine complains of, with every secret of its spec blotted out: it is stored, shown and sent."""
+    for secret in sorted(secrets_of(spec), key=len, reverse=True):
+        said = said.replace(secret, HIDDEN)
+    return said
+
+
+def secrets_of(value: Any, *, is_secret: bool = False) -> Iterator[str]:
+    """Every text of a spec that stands below a key with a secret's name, unless it is so short as to be in any message."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from secrets_of(inner, is_secret=is_secret or bool(SECRET_KEYS.search(str(key))))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from secrets_of(inner, is_secret=is_secret)
+    elif is_secret and isinstance(value, str) and len(value) >= MIN_SECRET:
+        yield value
 
 
 def find_engine(engines: Mapping[str, Engine], name: str) -> Engine:
@@ -111,7 +134,10 @@ def take_down(store: Deployments, home: Home, engines: Mapping[str, Engine], ref
     try:
         engine.destroy(spec, home.deployment_folder(deployment.id))
     except OsbenchError as error:
-        store.deployment_update_status(deployment.id, DeploymentStatus.CLEANUP_FAILED, failure=str(error))
+        shown = blotted(str(error), spec)
+        store.deployment_update_status(deployment.id, DeploymentStatus.CLEANUP_FAILED, failure=shown)
+        if shown != str(error):
+            raise type(error)(shown) from None
         raise
     return store.deployment_update_status(deployment.id, DeploymentStatus.CLEANUP_FINISHED)
 

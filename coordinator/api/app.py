@@ -25,6 +25,7 @@ from osbench.coordinator.api.fault import (
     NO_SUCH_METHOD,
     NO_SUCH_ROUTE,
     NOT_JSON,
+    STATUS_OF,
     TOO_LARGE,
     UNEXPECTED,
     RefusedError,
@@ -96,13 +97,16 @@ class _Endpoint:
 
     async def answer(self, request: Request) -> Response:
         operation = self._operations[request.method]
+        refusal = STATUS_OF[InputError]
         try:
-            result = await operation.handle(self._office, await _ask(operation, request))
+            ask = await _ask(operation, request)
+            refusal = operation.refusal
+            result = await operation.handle(self._office, ask)
         except RefusedError as error:
             # What is left of the body may have no end: it is not waited for.
             return _fault(error.status, error.kind, str(error), headers={"connection": "close"})
         except OsbenchError as error:
-            status = operation.refusal if isinstance(error, InputError) else status_of(error)
+            status = refusal if isinstance(error, InputError) else status_of(error)
             return _fault(status, type(error).__name__, str(error), error.exit_code)
         except ClientDisconnect:
             raise

@@ -4,6 +4,7 @@ Rules: blocking, for the command line. The token goes to the one URL it was made
 and no redirect is followed. What comes back is decoded into typed values or is an error that says what to do.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -11,10 +12,11 @@ from urllib.parse import quote
 import httpx2 as httpx
 import msgspec
 
-from osbench.common.error import CoordinatorError, ProtocolError
+from osbench.common.error import CoordinatorError, NotFoundError, ProtocolError
 from osbench.coordinator.agent_line import AgentLine
 from osbench.coordinator.api.access import ApiAccess
 from osbench.coordinator.api.bodies import (
+    NAME_PATTERN,
     AgentPage,
     DeploymentDraft,
     DeploymentPage,
@@ -43,6 +45,7 @@ CLOUD_S: Final = 1800.0
 #: Silence on an event stream: the API sends something every ten seconds.
 SILENCE_S: Final = 35.0
 MAX_ANSWER_BYTES: Final = 2**30
+NAME: Final = re.compile(NAME_PATTERN)
 VERSION_HEADER: Final = "osbench-version"
 
 
@@ -80,16 +83,16 @@ class ApiClient:
         return self._ask("GET", "/v1/tasks", TaskPage, query=filters).tasks
 
     def task_show(self, task: str) -> TaskDetail:
-        return self._ask("GET", f"/v1/tasks/{_part(task)}", TaskDetail)
+        return self._ask("GET", f"/v1/tasks/{_part('task', task)}", TaskDetail)
 
     def task_result(self, task: str) -> TaskResult:
-        return read_json(self._send("GET", f"/v1/tasks/{_part(task)}/results"))
+        return read_json(self._send("GET", f"/v1/tasks/{_part('task', task)}/results"))
 
     def task_end(self, task: str, *, soft: bool) -> str:
-        return self._ask("POST", f"/v1/tasks/{_part(task)}/abort", Said, body=EndRequest(soft=soft)).message
+        return self._ask("POST", f"/v1/tasks/{_part('task', task)}/abort", Said, body=EndRequest(soft=soft)).message
 
     def task_delete(self, task: str, *, force: bool) -> None:
-        self._send("DELETE", f"/v1/tasks/{_part(task)}", query={"force": "true" if force else "false"})
+        self._send("DELETE", f"/v1/tasks/{_part('task', task)}", query={"force": "true" if force else "false"})
 
     def task_events(self, task: str, reader: EventReader) -> Iterator[ToldEvent]:
         """One connection's worth of a task's events; ends where the stream does.
@@ -102,7 +105,7 @@ class ApiClient:
         """
         headers = {**self._headers, "last-event-id": reader.last_id} if reader.last_id else self._headers
         timeout = httpx.Timeout(SILENCE_S, connect=CONNECT_S)
-        url = f"{self._access.url}/v1/tasks/{_part(task)}/events"
+        url = f"{self._access.url}/v1/tasks/{_part('task', task)}/events"
         try:
             with self._http.stream("GET", url, headers=headers, timeout=timeout) as response:
                 self._heard = response.headers.get(VERSION_HEADER, "")
@@ -127,16 +130,16 @@ class ApiClient:
         return self._ask("GET", "/v1/deployments", DeploymentPage).deployments
 
     def deployment_show(self, deployment: str) -> DeploymentDetail:
-        return self._ask("GET", f"/v1/deployments/{_part(deployment)}", DeploymentDetail)
+        return self._ask("GET", f"/v1/deployments/{_part('deployment', deployment)}", DeploymentDetail)
 
     def deployment_config(self, deployment: str) -> DeploymentConfig:
-        return self._ask("GET", f"/v1/deployments/{_part(deployment)}/config", DeploymentConfig)
+        return self._ask("GET", f"/v1/deployments/{_part('deployment', deployment)}/config", DeploymentConfig)
 
     def deployment_check(self, deployment: str) -> CloudFacts:
-        return self._ask("POST", f"/v1/deployments/{_part(deployment)}/check", CloudFacts)
+        return self._ask("POST", f"/v1/deployments/{_part('deployment', deployment)}/check", CloudFacts)
 
     def deployment_destroy(self, deployment: str) -> Deployment:
-        return self._ask("DELETE", f"/v1/deployments/{_part(deployment)}", Deployment, timeout_s=CLOUD_S)
+        return self._ask("DELETE", f"/v1/deployments/{_part('deployment', deployment)}", Deployment, timeout_s=CLOUD_S)
 
     # Agents, and the coordinator.
 
@@ -144,10 +147,10 @@ class ApiClient:
         return self._ask("GET", "/v1/agents", AgentPage).agents
 
     def agent_show(self, name: str) -> AgentLine:
-        return self._ask("GET", f"/v1/agents/{_part(name)}", AgentLine)
+        return self._ask("GET", f"/v1/agents/{_part('agent', name)}", AgentLine)
 
     def agent_drain(self, name: str, *, undo: bool) -> str:
-        return self._ask("POST", f"/v1/agents/{_part(name)}/drain", Said, body=DrainRequest(undo=undo)).message
+        return self._ask("POST", f"/v1/agents/{_part('agent', name)}/drain", Said, body=DrainRequest(undo=undo)).message
 
     def status(self) -> CoordinatorStatus:
         return self._ask("GET", "/v1/status", CoordinatorStatus)
@@ -239,6 +242,12 @@ def _read_bounded(response: httpx.Response) -> bytes:
     return b"".join(parts)
 
 
-def _part(name: str) -> str:
-    """A name as a part of a path: whatever the user typed, it stays one part, and leads nowhere up."""
-    return quote(name, safe="") if name.strip(".") else "%20"
+def _part(what: str, name: str) -> str:
+    """A name as a part of a path.
+
+    Raises:
+        NotFoundError: it looks like no name at all, so that there cannot be such a thing.
+    """
+    if not NAME.fullmatch(name):
+        raise NotFoundError(f"there is no {what} {name!r:.150}")
+    return quote(name, safe="")
