@@ -5,6 +5,7 @@ over by a new key. Public keys are z85 text of 40 characters (ZeroMQ RFC 32), wh
 """
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,6 +93,27 @@ def save_key_pair(path: Path, pair: KeyPair) -> None:
         OSError: it cannot be written.
     """
     write_private(path, json.dumps({"public_key": pair.public, "secret_key": pair.secret}).encode() + b"\n")
+
+
+def make_key_file(path: Path) -> KeyPair:
+    """A new key pair in a new file; of two processes at once the first wins, and both have its keys.
+
+    Raises:
+        OSError: it cannot be written.
+        InputError: there is a file by now, and it holds something else.
+    """
+    pair = make_key_pair()
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    save_key_pair(fresh, pair)
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        found = load_key_pair(path)
+        assert found is not None, f"{path} was there a moment ago"
+        return found
+    finally:
+        fresh.unlink()
+    return pair
 
 
 def load_key_pair(path: Path) -> KeyPair | None:
