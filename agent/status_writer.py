@@ -13,7 +13,7 @@ from osbench.agent.config import AgentConfig
 from osbench.agent.control import ControlChannel
 from osbench.agent.link import LinkWatch
 from osbench.agent.spool_index import SpoolIndex
-from osbench.agent.status import AgentStatus, link_status, run_statuses, write_status
+from osbench.agent.status import AgentStatus, LinkStatus, link_status, run_statuses, write_status
 from osbench.common.clock import NS_PER_S, Clock
 from osbench.common.release import release
 
@@ -44,10 +44,16 @@ class StatusWriter:
         self._clock = clock
         self._started_ns = clock.wall_ns()
         self._has_failed = False
+        self._written: tuple[str, str] | None = None
+
+    def has_news(self) -> bool:
+        """Whether the links stand otherwise than was written last: worth a file before its second is over."""
+        return self._written != (self._control_status().state, link_status(self._bulk, self._clock.now_ns()).state)
 
     async def write(self, *, processes: int, spool_bytes: int, is_leaving: bool) -> None:
         """Replace the file; a failure is logged once."""
         status = self.look(processes=processes, spool_bytes=spool_bytes, is_leaving=is_leaving)
+        self._written = (status.control.state, status.bulk.state)
         try:
             await asyncio.to_thread(write_status, Path(self._config.spool), status)
         except OSError as error:
@@ -59,7 +65,7 @@ class StatusWriter:
 
     def look(self, *, processes: int, spool_bytes: int, is_leaving: bool) -> AgentStatus:
         """How the agent stands now."""
-        now_ns, state, config, admission = self._clock.now_ns(), self._state, self._config, self._control.admission
+        now_ns, state, config = self._clock.now_ns(), self._state, self._config
         clock, unacked = state.fit.estimate(now_ns), self._index.waiting_by_run()
         lease_left_s = (state.heard_ns + state.lease_ns - now_ns) / NS_PER_S if state.lease_ns else None
         return AgentStatus(
@@ -70,9 +76,7 @@ class StatusWriter:
             started_ns=self._started_ns,
             written_ns=self._clock.wall_ns(),
             spool=config.spool,
-            control=link_status(
-                self._control.link.watch, now_ns, refusal=admission.reason, heard_ns=self._control.heard_ns
-            ),
+            control=self._control_status(),
             bulk=link_status(self._bulk, now_ns),
             lease_left_s=None if lease_left_s is None else round(max(lease_left_s, 0.0), 1),
             clock_offset_ns=clock.offset_ns if clock else None,
@@ -85,4 +89,10 @@ class StatusWriter:
             worker_processes=processes,
             labels=config.labels,
             is_leaving=is_leaving,
+        )
+
+    def _control_status(self) -> LinkStatus:
+        control = self._control
+        return link_status(
+            control.link.watch, self._clock.now_ns(), refusal=control.admission.reason, heard_ns=control.heard_ns
         )

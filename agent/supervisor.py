@@ -257,6 +257,7 @@ class Supervisor:
                     site.progress()
             if tick % HOST_TICKS == 0:
                 await self._look_at_host()
+            if tick % HOST_TICKS == 0 or self._status.has_news():
                 await self._status.write(
                     processes=self._processes, spool_bytes=self._spool_bytes, is_leaving=self._leaving.is_set()
                 )
