@@ -9,13 +9,15 @@ are carried out in their order. What the driver of an `AgentState` owes it:
 - A worker that has said it ended starts nothing more, whatever it is told later.
 - A worker with nothing left to start waits for orders and does not end by itself: it may yet be given the rest of a
   dead one. It ends when told `drain` (once nothing is in flight) or `stop`.
+- A worker obeys limits and slots as soon as it is told, and its reports say what it obeys, with the revision it has from:
+  a `limit` of a share is the first rank it will never start, `slots` the most it has in flight from now on.
 - After the time of the last `ExtendLease` a worker starts nothing more, so that also a frozen supervisor is fenced.
 """
 
 from dataclasses import dataclass
 
 from osbench.common.clock import NS_PER_S
-from osbench.common.messages import LostBatches, Orders, PastWorker, Report, WorkerReport
+from osbench.common.messages import LostBatches, Orders, PastWorker, Report, ShareLimit, WorkerReport
 from osbench.common.share import Share
 
 
@@ -254,7 +256,9 @@ class OrderWorker:
 
     Attributes:
         goal: run, drain or stop. start_ns: start of the run on this agent's clock.
-        shares: all it owns or owned, oldest first; none is ever taken away.
+        shares: all it owns or owned, oldest first; of some only the ranks below their limit.
+        limits, slots: as in `WorkerShares`.
+        revision: of the orders this comes from; it says so when it acts on them.
     """
 
     run: str
@@ -262,6 +266,9 @@ class OrderWorker:
     goal: str
     start_ns: int = 0
     shares: tuple[Share, ...] = ()
+    limits: tuple[ShareLimit, ...] = ()
+    slots: int | None = None
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,7 @@ from enum import Enum
 from msgspec.structs import replace
 
 from osbench.agent.agent_events import OrderWorker
-from osbench.common.messages import GOALS, Orders, RunReport, ShareProgress, WorkerReport
-from osbench.common.share import Share
+from osbench.common.messages import GOALS, Orders, RunReport, ShareProgress, WorkerReport, WorkerShares
 
 #: States in which a worker's process has work or may get some.
 ALIVE = ("preparing", "ready", "running", "draining")
@@ -36,6 +35,8 @@ class WorkerSeat:
     report: WorkerReport
     #: What it was told last; None before the first.
     told: OrderWorker | None = None
+    #: Revision and goal of the orders that it was looked at with last; None before the first.
+    looked: tuple[int, str] | None = None
     #: Its process is gone.
     has_exited: bool = False
     #: When it was killed, and why; None if it was not.
@@ -59,26 +60,44 @@ class WorkerSeat:
         """Change what is reported of it."""
         self.report = replace(self.report, state=state, error=error or self.report.error)
 
-    def take(self, told: WorkerReport, state: str) -> None:
-        """Take the worker's word, or that of its marks: of progress the highest counts."""
-        known = {place.epoch: place.started for place in self.report.shares}
+    def take(self, told: WorkerReport, state: str) -> bool:
+        """Take the worker's word, or that of its marks; whether it says what it obeys, or leaves, for the first time.
+
+        Of progress the highest counts, of limits the lowest.
+        """
+        known = {place.epoch: place for place in self.report.shares}
+        before, limits = self.report, sum(place.limit >= 0 for place in self.report.shares)
         for place in told.shares:
-            known[place.epoch] = max(place.started, known.get(place.epoch, 0))
-        shares = tuple(ShareProgress(epoch=epoch, started=started) for epoch, started in sorted(known.items()))
+            known[place.epoch] = _further(place, known.get(place.epoch, place))
         self.report = replace(
             told,
             worker=self.number,
             state=state,
-            shares=shares,
+            shares=tuple(known[epoch] for epoch in sorted(known)),
             last_seq=max(told.last_seq, self.report.last_seq),
             lost=told.lost or self.report.lost,
             error=told.error or self.report.error,
         )
+        left = sum(place.limit >= 0 for place in self.report.shares) != limits
+        return left or (before.revision, before.slots) != (told.revision, told.slots)
 
-    def has_started_all(self, shares: tuple[Share, ...]) -> bool:
+    def has_started_all(self, entry: WorkerShares) -> bool:
         """Whether nothing of these shares is left to start."""
+        ends = {share.epoch: share.size() for share in entry.shares}
+        limits = [(bound.epoch, bound.limit) for bound in entry.limits]
+        limits += [(place.epoch, place.limit) for place in self.report.shares if place.limit >= 0]
+        for epoch, limit in limits:
+            if epoch in ends:
+                end = ends[epoch]
+                ends[epoch] = limit if end is None else min(limit, end)
         started = {place.epoch: place.started for place in self.report.shares}
-        return all(share.size() is not None and started.get(share.epoch, 0) >= (share.size() or 0) for share in shares)
+        return all(end is not None and started.get(epoch, 0) >= end for epoch, end in ends.items())
+
+
+def _further(one: ShareProgress, other: ShareProgress) -> ShareProgress:
+    """What is known of a share by two words of its worker."""
+    limits = [place.limit for place in (one, other) if place.limit >= 0]
+    return ShareProgress(epoch=one.epoch, started=max(one.started, other.started), limit=min(limits, default=-1))
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -120,8 +139,14 @@ class AgentRun:
     @property
     def goal(self) -> str:
         """What is to be done: the coordinator's word, or more than that."""
-        own = "stop" if self.is_overdue else "drain" if self.is_fenced else "prepare"
-        return max(self.ordered, own, key=GOALS.index)
+        if not (self.is_overdue or self.is_fenced):
+            return self.ordered
+        return max(self.ordered, "stop" if self.is_overdue else "drain", key=GOALS.index)
+
+    @property
+    def revision(self) -> int:
+        """Of the orders it acts on, or of those it acts on none before."""
+        return self.orders.revision if self.orders else self.floor
 
     @property
     def alive(self) -> list[WorkerSeat]:
@@ -148,17 +173,16 @@ class AgentRun:
         self.is_fenced = self.is_overdue = self.has_started_all = False
         self.goal_since_ns = now_ns
 
-    def shares_of(self, number: int) -> tuple[Share, ...]:
+    def shares_of(self, number: int) -> WorkerShares:
         """What a worker owns or owned, by the newest orders."""
-        if self.orders is None:
-            return ()
-        return next((entry.shares for entry in self.orders.shares if entry.worker == number), ())
+        entries = self.orders.shares if self.orders else ()
+        return next((entry for entry in entries if entry.worker == number), WorkerShares(worker=number))
 
     def report(self) -> RunReport:
         """What is said of it."""
         return RunReport(
             run=self.run,
-            revision=self.orders.revision if self.orders else self.floor,
+            revision=self.revision,
             has_job=True,
             state=self.phase.value,
             workers=tuple(self.seats[number].report for number in sorted(self.seats)),

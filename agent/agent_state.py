@@ -12,6 +12,7 @@ workers have all ended, for that or because it was to be drained, may be told to
 Probes are told apart from those to an earlier process of the coordinator by being sent after the latest welcome.
 """
 
+import dataclasses
 from collections import deque
 from collections.abc import Iterable
 
@@ -276,7 +277,7 @@ class AgentState:
             if orders.goal == "forget":
                 self._delete(orders.run)
             return
-        if orders.revision <= (run.orders.revision if run.orders else run.floor):
+        if orders.revision <= run.revision:
             return
         clock = self.fit.estimate(event.now_ns)
         if orders.goal == "run":
@@ -330,7 +331,7 @@ class AgentState:
             case WorkerFailed() if seat.is_alive:
                 self._on_failed(run, seat, event)
             case WorkerProgressed() if seat.is_alive:
-                seat.take(event.report, seat.report.state)
+                self._changed |= seat.take(event.report, seat.report.state)
                 if event.alive_ns != seat.alive_ns:
                     seat.alive_ns, seat.seen_ns = event.alive_ns, event.now_ns
             case WorkerEnded() if seat.is_alive:
@@ -441,14 +442,21 @@ class AgentState:
         """Tell a worker what is to be done, if that is news to it."""
         if run.goal == "prepare" or (run.goal == "run" and seat.report.state == "preparing"):
             return
+        if seat.looked == (run.revision, run.goal):
+            return
+        seat.looked = (run.revision, run.goal)
+        entry, before = run.shares_of(seat.number), seat.told
         told = OrderWorker(
             run=run.run,
             worker=seat.number,
             goal=run.goal,
             start_ns=run.start_ns,
-            shares=run.shares_of(seat.number),
+            shares=entry.shares,
+            limits=entry.limits,
+            slots=entry.slots,
+            revision=run.revision,
         )
-        if told == seat.told:
+        if before is not None and told == dataclasses.replace(before, revision=run.revision):
             return
         if run.goal == "run" and seat.told is None:
             self._said.append(ExtendLease(run=run.run, until_ns=self.heard_ns + self.lease_ns))

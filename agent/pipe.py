@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from osbench.common.framing import read_frame
+from osbench.common.messages import ShareLimit
 from osbench.common.share import Share
 
 
@@ -34,12 +35,16 @@ class Command(msgspec.Struct, frozen=True, kw_only=True, tag="command"):
 
     Attributes:
         goal: run, drain or stop. start_ns: on the agent's clock.
-        shares: all it owns or owned, oldest first; none is ever taken away.
+        shares: all it owns or owned, oldest first. limits, slots: as in `WorkerShares`.
+        revision: of the orders it comes from.
     """
 
     goal: str
     start_ns: int = 0
     shares: tuple[Share, ...] = ()
+    limits: tuple[ShareLimit, ...] = ()
+    slots: int | None = None
+    revision: int = 0
 
 
 class Lease(msgspec.Struct, frozen=True, kw_only=True, tag="lease"):

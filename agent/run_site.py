@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from osbench.agent.agent_events import (
     AgentEvent,
     OrderWorker,
@@ -114,7 +116,15 @@ class RunSite:
         """Tell a worker what to do."""
         self.start_ns = order.start_ns or self.start_ns
         if order.worker in self.workers:
-            self.workers[order.worker].send(Command(goal=order.goal, start_ns=order.start_ns, shares=order.shares))
+            command = Command(
+                goal=order.goal,
+                start_ns=order.start_ns,
+                shares=order.shares,
+                limits=order.limits,
+                slots=order.slots,
+                revision=order.revision,
+            )
+            self.workers[order.worker].send(command)
 
     def extend_lease(self, until_ns: int) -> None:
         """Tell all workers until when they may start iterations."""
@@ -223,20 +233,11 @@ class RunSite:
         report = report_of(marks, worker, state)
         spool = self._index.worker(self.run, self._life, worker)
         lost = self._index.lost_of(self.run, self._life, worker)
-        return WorkerReport(
-            worker=worker,
-            state=state,
-            shares=report.shares,
-            started=report.started,
-            ended=report.ended,
-            failed=report.failed,
-            dropped=report.dropped,
+        return replace(
+            report,
             in_flight=report.in_flight if state == "running" else 0,
             last_seq=max(report.last_seq, spool.last_seq),
             iterations_written=max(report.iterations_written, spool.iterations_written),
-            lag_max_ns=report.lag_max_ns,
-            stall_ns=report.stall_ns,
-            start_error_ns=report.start_error_ns,
             lost=lost,
             error=error,
         )

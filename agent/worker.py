@@ -99,6 +99,8 @@ class Worker:
         self._batch_ns = self._written = 0
         self._unwritten: list[Batch] = []
         self._lease_ns: int | None = None
+        #: Slots of a closed loop that run, or wait for the start.
+        self._slots_run = 0
         self._is_used_up = self._has_started = self._is_full = False
         #: Set when it was told to end and has ended.
         self.over = asyncio.Event()
@@ -109,18 +111,28 @@ class Worker:
     # What it is told.
 
     def obey(self, command: Command) -> None:
-        """Take a command: start, take shares over, drain or stop."""
+        """Take a command: start, take shares over, leave some to others, drain or stop."""
         if self.over.is_set():
             return
         if command.goal == "run" and self.recorder is None:
             self._begin(command.start_ns)
-        if self.pacer is not None and not self.pacer.is_draining:
-            known = {state.share.epoch for state in self.pacer.shares}
-            for share in command.shares:
-                if share.epoch not in known:
-                    self._take(self.pacer.add(share))
         if command.goal in ("drain", "stop"):
             self._drain(is_stop=command.goal == "stop")
+        elif self.pacer is not None:
+            self._share_out(self.pacer, command)
+        self.marks.revision = command.revision
+
+    def _share_out(self, pacer: Pacer, command: Command) -> None:
+        """What is its own from now on; its marks say that it obeys only when it does."""
+        known = {state.share.epoch for state in pacer.shares}
+        for share in command.shares:
+            if share.epoch not in known and not pacer.is_draining:
+                self._words[id(pacer.add(share))] = self.marks.add_share(share.epoch)
+        for bound in command.limits:
+            pacer.limit(bound.epoch, bound.limit)
+        pacer.allow(command.slots)
+        self._mark_bounds()
+        self._fill()
 
     def extend_lease(self, until_ns: int) -> None:
         """Iterations may be started until then."""
@@ -147,15 +159,31 @@ class Worker:
         wait_s = max(start_ns - self.clock.now_ns(), 0) / NS_PER_S
         asyncio.get_running_loop().call_later(wait_s, self.watchdog.begin)
 
-    def _take(self, state: ShareState) -> None:
-        assert self.pacer is not None
-        self._words[id(state)] = self.marks.add_share(state.share.epoch)
-        self._is_used_up = False
+    def _mark_bounds(self) -> None:
+        """Note what is never started here, and how many are in flight at most: others may rely on it from now on."""
+        pacer = self.pacer
+        assert pacer is not None
+        pacer.settle()
+        for place, state in enumerate(pacer.shares):
+            if state.limit is not None:
+                self.marks.set_limit(place, state.limit)
+        if pacer.held is not None:
+            self.marks.slots = pacer.held
+
+    def _fill(self) -> None:
+        """Have something run in each slot that has something to start, and arrivals be waited for."""
+        pacer = self.pacer
+        assert pacer is not None
         if isinstance(self.job.plan.schedule, ClosedLoop):
-            assert state.share.slots is not None
-            for _ in range(min(state.share.slots, state.share.size() or state.share.slots)):
-                self._spawn(self._slot(state))
-        elif self._open_loop is None:
+            wanted = pacer.in_flight + pacer.idle_slots
+            while self._slots_run < wanted:
+                self._slots_run += 1
+                self._is_used_up = False
+                self._spawn(self._slot())
+            return
+        if pacer.next_due_ns() is not None:
+            self._is_used_up = False
+        if self._open_loop is None:
             self._open_loop = asyncio.get_running_loop().create_task(self._arrive())
         self._arrivals.set()
 
@@ -167,6 +195,7 @@ class Worker:
             self.over.set()
             return
         self.pacer.is_draining = True
+        self._mark_bounds()
         self._arrivals.set()
         if self.marks.state == "running":
             self.marks.state = "draining"
@@ -193,21 +222,29 @@ class Worker:
             log.error("worker %d: iteration task failed", self.setup.worker, exc_info=error)
             self.say(Failed(error=f"{type(error).__name__}: {error}"))
 
-    async def _slot(self, state: ShareState) -> None:
-        """One slot of a closed loop: iteration after iteration until its share has no more."""
-        pacer, words, word = self.pacer, self.marks.words, self._words[id(state)]
+    async def _slot(self) -> None:
+        """One slot of a closed loop: iteration after iteration until nothing is left to start, or it is one too many."""
+        pacer, words = self.pacer, self.marks.words
         assert pacer is not None
-        await self._until(pacer.start_ns)
-        self._note_start(state, pacer.start_ns)
         now_ns = self.clock.now_ns
         in_a_row = 0
-        while (index := pacer.next_in_slot(state, now_ns())) is not None:
-            words[word] = state.started
-            await self._run(index, -1)
-            in_a_row += 1
-            if in_a_row % BREATH == 0:
-                # A scenario that never waits would keep the loop from all else.
-                await asyncio.sleep(0)
+        try:
+            await self._until(pacer.start_ns)
+            while (found := pacer.next_in_slot(now_ns())) is not None:
+                state, index = found
+                words[self._words[id(state)]] = state.started
+                try:
+                    if not self._has_started:
+                        self._note_start(state, pacer.start_ns)
+                    await self._run(index, -1)
+                finally:
+                    pacer.ended()
+                in_a_row += 1
+                if in_a_row % BREATH == 0:
+                    # A scenario that never waits would keep the loop from all else.
+                    await asyncio.sleep(0)
+        finally:
+            self._slots_run -= 1
 
     async def _arrive(self) -> None:
         """The arrivals of an open loop, share by share as they are due."""
@@ -232,7 +269,7 @@ class Worker:
             self.watchdog.lag_max_ns = max(self.watchdog.lag_max_ns, lag_ns)
             await self._run(index, scheduled_ns)
         finally:
-            self.pacer.ended(state)
+            self.pacer.ended()
 
     def _drop(self, index: int, scheduled_ns: int) -> None:
         assert self.recorder is not None
@@ -381,6 +418,8 @@ class Worker:
 
     def _note(self) -> None:
         marks = self.marks
+        if self.pacer is not None:
+            self._mark_bounds()
         marks.set("started", self._started)
         marks.set("ended", self._ended)
         marks.set("failed", self._failed)

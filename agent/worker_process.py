@@ -103,6 +103,7 @@ def report_of(marks: Marks, worker: int, state: str) -> WorkerReport:
     Args:
         state: in which to report it; the marks' own state is only a worker's that lives.
     """
+    revision, slots = marks.revision, marks.slots  # In this order: what it obeys is at least as new as it says.
     shares: tuple[ShareProgress, ...] = marks.shares()
     return WorkerReport(
         worker=worker,
@@ -118,4 +119,6 @@ def report_of(marks: Marks, worker: int, state: str) -> WorkerReport:
         lag_max_ns=marks.get("lag_max_ns"),
         stall_ns=marks.get("stall_ns"),
         start_error_ns=marks.start_error_ns,
+        revision=revision,
+        slots=slots,
     )

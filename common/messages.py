@@ -86,11 +86,25 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
     plugins: tuple[str, ...] = ()
 
 
+class ShareLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a share only the ranks below `limit` are the worker's, and what it has started already."""
+
+    epoch: int
+    limit: int
+
+
 class WorkerShares(msgspec.Struct, frozen=True, kw_only=True):
-    """All shares a worker owns or owned in a run, oldest first."""
+    """All shares a worker owns or owned in a run, oldest first.
+
+    Attributes:
+        limits: of the shares that are not wholly its own any more; once said, a limit only falls.
+        slots: iterations it may have in flight at once, in all its shares; None: as many as its shares bring along.
+    """
 
     worker: int
     shares: tuple[Share, ...] = ()
+    limits: tuple[ShareLimit, ...] = ()
+    slots: int | None = None
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True, tag="orders"):
@@ -102,7 +116,7 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True, tag="orders"):
             more, let what is in flight end. `stop`: end what is in flight too. `forget`: all is stored, delete it.
         start_ns: start of the run by the coordinator's clock, which the agent turns into its own by its offset;
             0 before it is known.
-        shares: by worker.
+        shares: by worker; none for any other goal than `run`.
         life: of the agent for which they are; another life of it ignores them. -1: for whichever life.
     """
 
@@ -115,10 +129,14 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True, tag="orders"):
 
 
 class ShareProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a worker is in one share: ranks 0 … started - 1 were started (or dropped), no other was."""
+    """How far a worker is in one share: ranks 0 … started - 1 were started (or dropped), no other was.
+
+    `limit`: it will never start this rank, nor any later one; -1 where it knows of no such rank but the share's end.
+    """
 
     epoch: int
     started: int
+    limit: int = -1
 
 
 class LostBatches(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +166,8 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
         start_error_ns: how late after the intended start it was ready to start, -1 if not yet known.
         lost: batches gone from its spool.
         error: why it died or could not be made ready.
+        revision: of the orders it acts on, 0 for none.
+        slots: it has no more in flight than this, and will not until newer orders allow it; -1 where that is not known.
     """
 
     worker: int
@@ -165,6 +185,8 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
     start_error_ns: int = -1
     lost: tuple[LostBatches, ...] = ()
     error: str = ""
+    revision: int = 0
+    slots: int = -1
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):

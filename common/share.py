@@ -8,11 +8,13 @@ heaviest first, whose count so far times L does not exceed i times its weight. S
 counts add up to i), and each ends with exactly its weight. Position p of what is divided belongs to the owner of
 p mod L. This is the idea of k6's execution segments (k6 lib/execution_segment.go), made afresh.
 
-What a lost worker did not start is divided again among the others, so a share is a chain of divisions: each level
-divides the ranks [begin, end) of the level before it, and the first divides the indices of the run themselves.
+What a worker did not start and will not is divided again, so a share is a chain of divisions: each level divides the
+ranks [begin, end) of the level before it, and the first divides the indices of the run themselves. What a share loses
+is always an end of it: from some rank on all of it, so that whoever owns it needs one number to know what is left to it.
 
 Slots (closed loop) and the cap on iterations in flight (open loop) are divided before the indices, and the indices in
-proportion to them: a worker without a slot gets no index, and the fleet's peak in flight is what was asked.
+proportion to them: a worker without a slot gets no index, and the fleet's peak in flight is what was asked. Slots belong
+to workers and not to shares: a worker takes the next index of any of its shares into any of its slots.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,6 +25,8 @@ import msgspec
 
 #: Largest sum of weights of one division, after they were reduced by their common divisor.
 MAX_PERIOD = 1_000_000
+#: Shares a worker may be given in one run.
+MAX_SHARES = 240
 
 
 @lru_cache(maxsize=256)
@@ -95,7 +99,8 @@ class Share(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         epoch: number of the division, from 1; later ones divide what a lost worker left.
         levels: the chain, outermost first.
-        slots: iterations this share may have in flight at once; None in an open loop without a cap.
+        slots: by how many iterations in flight its worker may have more with it, where orders do not say how many it may
+            have in all; None in an open loop without a cap.
     """
 
     epoch: int
@@ -149,6 +154,27 @@ def divide_rest(epoch: int, rest: Share, started: int, weights: Sequence[int]) -
         weights: one for each worker that takes over.
     """
     return _shares(epoch, rest.levels, started, rest.size(), rest.slots, weights)
+
+
+def divide_ranks(
+    epoch: int, source: Share, begin: int, end: int | None, weights: Sequence[int], slots: int | None
+) -> tuple[Share, ...]:
+    """Divide the ranks [begin, end) of a share, whose owner starts none of them.
+
+    Args:
+        epoch: number of the new division.
+        source: the share they are of. begin, end: which; end None for all from `begin` on, in a run without end.
+        weights: one for each taker, whole numbers, at least one above 0.
+        slots: what each new share brings along.
+    """
+    return tuple(
+        Share(
+            epoch=epoch,
+            levels=(*source.levels, Level(weights=tuple(weights), owner=owner, begin=begin, end=end)),
+            slots=slots,
+        )
+        for owner in range(len(weights))
+    )
 
 
 def _shares(

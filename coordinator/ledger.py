@@ -3,23 +3,26 @@
 Rules: every index below the planned count is at each moment in exactly one place: owned by a worker, in a rest that
 waits for somebody to take it, or declared not run. Nothing leaves its place but by one of the methods here.
 
-    divide_plan     all indices                 -> owned
-    close           what a worker did not start -> a rest        (its progress is exact and final)
-    cut             what is due after a fence   -> a rest        (open loop, agent lost; see run_state)
-    hand_out        rests                       -> owned by others, or not run where they came due meanwhile
-    give_up         rests                       -> not run
+    divide_plan     all indices                            -> owned
+    advance         what a worker says it will not start   -> a rest      (it was limited, or drains)
+    close           what a worker did not start            -> a rest      (its progress is exact and final)
+    cut             what is due after a fence              -> a rest      (open loop, agent lost; see run_state)
+    hand_out        a rest                                 -> owned by others, or not run where it came due meanwhile
+    give_up         rests                                  -> not run
 
-A share is divided at most once: by `close` or by `cut`. What a worker owns and has no record of at the end is lost.
+`limit` only says which ranks a live worker shall leave alone: they stay its own until it has said that it does. A share
+loses an end of itself, time after time maybe, and never anything else, so that what is its owner's are the ranks below
+`until`. What a worker owns and has no record of at the end is lost.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from osbench.common.clock import NS_PER_MS
-from osbench.common.messages import ShareProgress
+from osbench.common.messages import ShareLimit, ShareProgress
 from osbench.common.plan import ClosedLoop, OpenLoop, Schedule
-from osbench.common.share import Share, divide, divide_rest
-from osbench.coordinator.run_snapshot import Division, NotRun, Rest, SharePlace, WorkerKey
+from osbench.common.share import Share, divide, divide_ranks, divide_rest
+from osbench.coordinator.run_snapshot import Division, Heir, NotRun, Rest, SharePlace, SlotPlace, WorkerKey
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +33,8 @@ class HeldShare:
     key: WorkerKey
     #: Position of the owner in its division.
     owner: int
+    #: Indices in it; None without end.
+    size: int | None
     #: Orders of this revision or a later one name it.
     revision: int
     #: Ranks 0 … started - 1 were started, as far as is known; exactly these once closed. Never above `until`.
@@ -38,6 +43,10 @@ class HeldShare:
     until: int | None
     #: Nothing more is to be learnt of it: then until == started.
     closed: bool = False
+    #: The owner is told to start nothing from this rank on; None if it is not. Only shrinks.
+    limit: int | None = None
+    #: Who is to have what the owner leaves for that.
+    heirs: tuple[Heir, ...] = ()
 
     @property
     def place(self) -> tuple[int, int]:
@@ -50,9 +59,22 @@ class HeldShare:
         return not self.closed and (self.until is None or self.started < self.until)
 
     @property
-    def owned(self) -> int:
-        """Indices that count for its owner; of a share without end those known to be started."""
-        return self.started if self.until is None else self.until
+    def is_moving(self) -> bool:
+        """Whether its owner has yet to say what it leaves."""
+        if self.limit is None or not self.is_open:
+            return False
+        return self.until is None or self.until > max(self.limit, self.started)
+
+    @property
+    def left(self) -> int | None:
+        """Indices that its owner may still start; None without end."""
+        return None if self.until is None else self.until - self.started
+
+    @property
+    def told_limit(self) -> int | None:
+        """What the owner's orders say of it; None if it is wholly its own."""
+        bounds = [bound for bound in (self.limit, self.until) if bound is not None]
+        return min(bounds) if bounds and min(bounds) != self.size else None
 
 
 def first_rank_due(share: Share, schedule: OpenLoop, due_ns: int, begin: int) -> int:
@@ -105,41 +127,54 @@ class Ledger:
         division = Division(epoch=1, source_epoch=0, source_owner=0, begin=0, takers=tuple(takers), revision=revision)
         self._apply(division)
 
-    def advance(self, key: WorkerKey, progress: Sequence[ShareProgress]) -> int:
-        """Take in how far a worker says it is.
+    def limit(self, held: HeldShare, rank: int, heirs: Sequence[Heir]) -> None:
+        """Have the owner of a share told to start nothing from a rank on: what it leaves then is for these."""
+        assert held.until is None or rank < held.until, f"{held} has nothing from rank {rank} on"
+        held.limit = rank if held.limit is None else min(rank, held.limit)
+        held.heirs = tuple(heirs)
+
+    def advance(self, key: WorkerKey, progress: Sequence[ShareProgress], now_ns: int, reason: str) -> int:
+        """Take in how far a worker says it is, and what it leaves: that becomes a rest.
 
         Returns:
             How many it started that were not its own any more: 0, or something is badly wrong.
         """
-        started = {place.epoch: place.started for place in progress}
+        told = {place.epoch: place for place in progress}
         overrun = 0
         for held in self.by_worker.get(key, ()):
-            told = started.get(held.share.epoch, 0)
-            bound = told if held.until is None else min(told, held.until)
-            overrun += told - bound
+            place = told.get(held.share.epoch)
+            if place is None:
+                continue
+            bound = place.started if held.until is None else min(place.started, held.until)
+            overrun += place.started - bound
             if not held.closed and bound > held.started:
                 held.started = bound
                 self._mark(held)
+            if not held.closed and place.limit >= 0:
+                self._leave(held, max(place.limit, held.started), now_ns, reason)
         return overrun
 
     def close(self, key: WorkerKey, now_ns: int, reason: str) -> None:
         """A worker is gone for good, and all its progress is known: what it did not start becomes a rest."""
         for held in self.by_worker.get(key, ()):
-            if held.closed:
-                continue
-            if held.until is None or held.started < held.until:
-                self._leave(held, now_ns, reason)
-            held.closed, held.until = True, held.started
-            self._mark(held)
+            if not held.closed:
+                held.heirs = ()
+                self._leave(held, held.started, now_ns, reason)
+                held.closed = True
+                self._mark(held)
 
-    def _leave(self, held: HeldShare, now_ns: int, reason: str) -> None:
-        """What is not started of a share leaves its owner."""
-        if held.until == held.share.size():
-            epoch, owner = held.place
-            self.rests.append(Rest(epoch=epoch, owner=owner, begin=held.started, since_ns=now_ns, reason=reason))
-        elif held.until is not None:
-            # It was cut: what is left of it was due before the fence, so it is too late for it.
-            self._skip(held.key, held.until - held.started, now_ns, "came due while its agent was cut off")
+    def _leave(self, held: HeldShare, begin: int, now_ns: int, reason: str) -> bool:
+        """What a share has from a rank on leaves its owner; whether there is anything."""
+        if held.until is not None and begin >= held.until:
+            return False
+        epoch, owner = held.place
+        rest = Rest(
+            epoch=epoch, owner=owner, begin=begin, end=held.until, since_ns=now_ns, reason=reason, heirs=held.heirs
+        )
+        self.rests.append(rest)
+        held.until = begin
+        self._mark(held)
+        return True
 
     def forget(self, key: WorkerKey) -> None:
         """A worker is gone for good and its progress will never be known: nothing more is awaited from it."""
@@ -162,54 +197,52 @@ class Ledger:
         assert isinstance(self.schedule, OpenLoop)
         taken = False
         for held in self.by_worker.get(key, ()):
-            size = held.share.size()
-            if held.closed or held.until != size or held.revision > confirmed:
-                continue
-            begin = max(held.started, first_rank_due(held.share, self.schedule, due_ns, 0))
-            if size is not None and begin < size:
-                epoch, owner = held.place
-                self.rests.append(Rest(epoch=epoch, owner=owner, begin=begin, since_ns=now_ns, reason=reason))
-                held.until = begin
-                self._mark(held)
-                taken = True
+            if not held.closed and held.revision <= confirmed:
+                held.heirs = ()
+                begin = max(held.started, first_rank_due(held.share, self.schedule, due_ns, 0))
+                taken |= self._leave(held, begin, now_ns, reason)
         return taken
 
-    def hand_out(self, takers: Sequence[WorkerKey], now_ns: int, due_ns: int, revision: int) -> list[Division]:
-        """Divide all rests among workers.
+    def hand_out(self, rest: Rest, takers: Sequence[Heir], now_ns: int, due_ns: int, revision: int) -> Division | None:
+        """Divide a rest among workers.
 
         Args:
-            takers: who can take something, at least one.
+            rest: one of the rests.
+            takers: who takes it, and the weight of each, at least one above 0.
             now_ns: for the account.
             due_ns: what is due earlier would be late; it is not run. After the start of the run.
             revision: of the orders that will name the new shares.
 
         Returns:
-            The divisions made.
+            The division; None if all of it came due meanwhile.
         """
-        made = []
-        rests, self.rests = self.rests, []
-        for rest in rests:
-            source = self.held[rest.epoch, rest.owner]
-            begin = rest.begin
-            if isinstance(self.schedule, OpenLoop):
-                begin = first_rank_due(source.share, self.schedule, due_ns, rest.begin)
-                late_ms = (now_ns - rest.since_ns) // NS_PER_MS
-                text = f"{rest.reason}; came due before another worker could have it ({late_ms} ms)"
-                self._skip(source.key, begin - rest.begin, now_ns, text)
-            size = source.share.size()
-            if size is None or begin < size:
-                made.append(
-                    Division(
-                        epoch=len(self.divisions) + 1,
-                        source_epoch=rest.epoch,
-                        source_owner=rest.owner,
-                        begin=begin,
-                        takers=tuple(sorted(takers, key=lambda key: self._load(key))),
-                        revision=revision,
-                    )
-                )
-                self._apply(made[-1])
-        return made
+        self.rests.remove(rest)
+        source = self.held[rest.epoch, rest.owner]
+        begin, end = rest.begin, self.end_of(rest)
+        if isinstance(self.schedule, OpenLoop):
+            begin = first_rank_due(source.share, self.schedule, due_ns, rest.begin)
+            begin = begin if end is None else min(begin, end)
+            late_ms = (now_ns - rest.since_ns) // NS_PER_MS
+            text = f"{rest.reason}; came due before another worker could have it ({late_ms} ms)"
+            self._skip(source.key, begin - rest.begin, now_ns, text)
+        if end is not None and begin >= end:
+            return None
+        division = Division(
+            epoch=len(self.divisions) + 1,
+            source_epoch=rest.epoch,
+            source_owner=rest.owner,
+            begin=begin,
+            end=end,
+            takers=tuple(heir.key for heir in takers),
+            weights=tuple(heir.weight for heir in takers),
+            revision=revision,
+        )
+        self._apply(division)
+        return division
+
+    def end_of(self, rest: Rest) -> int | None:
+        """The first rank that is not of a rest any more; None without end."""
+        return self.held[rest.epoch, rest.owner].size if rest.end is None else rest.end
 
     def give_up(self, now_ns: int, reason: str, older_than_ns: int | None = None) -> int:
         """Declare rests not run: all, or those that have waited since before a time.
@@ -222,11 +255,10 @@ class Ledger:
             if older_than_ns is not None and rest.since_ns > older_than_ns:
                 kept.append(rest)
                 continue
-            source = self.held[rest.epoch, rest.owner]
-            size = source.share.size()
-            if size is not None:
-                self._skip(source.key, size - rest.begin, now_ns, f"{rest.reason}; {reason}")
-                count += size - rest.begin
+            source, end = self.held[rest.epoch, rest.owner], self.end_of(rest)
+            if end is not None:
+                self._skip(source.key, end - rest.begin, now_ns, f"{rest.reason}; {reason}")
+                count += end - rest.begin
         self.rests = kept
         return count
 
@@ -236,12 +268,24 @@ class Ledger:
             self._skip(None, self.planned or 0, now_ns, reason)
 
     def owned(self, key: WorkerKey) -> int:
-        """Indices that count for a worker."""
-        return sum(held.owned for held in self.by_worker.get(key, ()))
+        """Indices that count for a worker; of a plan without a count those known to be started."""
+        return sum(self._owned(held) for held in self.by_worker.get(key, ()))
+
+    def _owned(self, held: HeldShare) -> int:
+        return held.started if held.until is None or self.planned is None else held.until
 
     def shares(self, key: WorkerKey) -> tuple[Share, ...]:
         """All shares a worker was ever given, oldest first."""
         return tuple(held.share for held in self.by_worker.get(key, ()))
+
+    def limits(self, key: WorkerKey) -> tuple[ShareLimit, ...]:
+        """Of which of its shares a worker is to leave an end alone."""
+        told = ((held.share.epoch, held.told_limit) for held in self.by_worker.get(key, ()))
+        return tuple(ShareLimit(epoch=epoch, limit=limit) for epoch, limit in told if limit is not None)
+
+    def open_of(self, key: WorkerKey) -> list[HeldShare]:
+        """Shares a worker may still start something of, oldest first."""
+        return [held for held in self.by_worker.get(key, ()) if held.is_open and held.place in self.open[key.agent]]
 
     def all_started(self, agent: str) -> bool:
         """Whether nothing is left that this agent's workers could start."""
@@ -251,35 +295,23 @@ class Ledger:
         """Check all invariants."""
         planned = self.planned
         if planned is not None and self.divisions:
-            owned = sum(held.owned for held in self.held.values())
-            waiting = sum((self.held[r.epoch, r.owner].share.size() or 0) - r.begin for r in self.rests)
+            owned = sum(self._owned(held) for held in self.held.values())
+            waiting = sum((self.end_of(rest) or 0) - rest.begin for rest in self.rests)
             idle = sum(piece.count for piece in self.not_run)
             assert owned + waiting + idle == planned, (
                 f"{owned} owned + {waiting} waiting + {idle} not run, of {planned}"
             )
         for held in self.held.values():
-            size = held.share.size()
+            size = held.size
             assert held.until is None or held.started <= held.until, f"{held} started what is not its own"
             assert size is None or (held.until is not None and held.until <= size), f"{held} owns more than it has"
             assert not held.closed or held.until == held.started, f"{held} is closed and owns what it did not start"
-        if self.asked_slots is not None:
-            live = sum(held.share.slots or 0 for held in self.held.values() if self._has_slots(held))
-            assert live <= self.asked_slots, f"{live} slots are given out, {self.asked_slots} are asked"
         for agent, places in self.open.items():
             assert all(self.held[place].key.agent == agent for place in places), f"{agent}: foreign share"
 
-    @staticmethod
-    def _has_slots(held: HeldShare) -> bool:
-        """Whether its slots are still its owner's: nothing was taken from it."""
-        return not held.closed and held.until == held.share.size()
-
-    def _load(self, key: WorkerKey) -> tuple[int, int]:
-        """Slots and open shares of a worker, so that what cannot be divided evenly goes to who has least."""
-        mine = [held for held in self.by_worker.get(key, ()) if held.is_open]
-        return sum(held.share.slots or 0 for held in mine), len(mine)
-
     def _skip(self, key: WorkerKey | None, count: int, now_ns: int, reason: str) -> None:
-        if count > 0:
+        # Of a plan without a count nothing can be left over.
+        if count > 0 and self.planned is not None:
             self.not_run.append(NotRun(key=key, count=count, at_ns=now_ns, reason=reason))
 
     def _mark(self, held: HeldShare) -> None:
@@ -291,21 +323,36 @@ class Ledger:
 
     def _apply(self, division: Division) -> None:
         """Make the shares of a division and give them to their owners."""
-        weights = (1,) * len(division.takers)
-        if division.source_epoch:
-            source = self.held[division.source_epoch, division.source_owner].share
-            shares = divide_rest(division.epoch, source, division.begin, weights)
+        epoch, equal = division.epoch, (1,) * len(division.takers)
+        if not division.source_epoch:
+            shares = divide(epoch, self.planned, self.asked_slots, equal)
         else:
-            shares = divide(division.epoch, self.planned, self.asked_slots, weights)
+            source = self.held[division.source_epoch, division.source_owner].share
+            if division.weights:
+                slots = None if self.asked_slots is None else 0
+                end = source.size() if division.end is None else division.end
+                shares = divide_ranks(epoch, source, division.begin, end, division.weights, slots)
+            else:
+                shares = divide_rest(epoch, source, division.begin, equal)
         self.divisions.append(division)
         for owner, (key, share) in enumerate(zip(division.takers, shares, strict=True)):
             size = share.size()
             if size == 0:
                 continue
-            held = HeldShare(share=share, key=key, owner=owner, revision=division.revision, until=size)
+            held = HeldShare(share=share, key=key, owner=owner, size=size, revision=division.revision, until=size)
             self.held[held.place] = held
             self.by_worker.setdefault(key, []).append(held)
             self._mark(held)
+
+    def slots_before(self) -> tuple[SlotPlace, ...]:
+        """Slots of each worker where none were granted apart: as many as its shares brought along, and were not taken."""
+        found: dict[WorkerKey, SlotPlace] = {}
+        for held in self.held.values():
+            if held.share.slots and not held.closed and held.until == held.size:
+                before = found.get(held.key)
+                slots = held.share.slots + (before.bound if before else 0)
+                found[held.key] = SlotPlace(key=held.key, asked=slots, bound=slots, raised=held.revision)
+        return tuple(found.values())
 
     def places(self) -> tuple[SharePlace, ...]:
         """For the snapshot: shares that are not as their division left them."""
@@ -316,9 +363,11 @@ class Ledger:
                 started=held.started,
                 until=held.until,
                 closed=held.closed,
+                limit=-1 if held.limit is None else held.limit,
+                heirs=held.heirs,
             )
             for held in self.held.values()
-            if held.started or held.closed or held.until != held.share.size()
+            if held.started or held.closed or held.limit is not None or held.until != held.size
         )
 
     def restore(
@@ -334,6 +383,7 @@ class Ledger:
         for place in places:
             held = self.held[place.epoch, place.owner]
             held.started, held.until, held.closed = place.started, place.until, place.closed
+            held.limit, held.heirs = None if place.limit < 0 else place.limit, place.heirs
             self._mark(held)
         self.rests = list(rests)
         self.not_run = list(not_run)

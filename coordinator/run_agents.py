@@ -5,6 +5,8 @@ older life, or an older word of this one, is ignored. An agent the run did not k
 something to start, and stays a part of the run for good.
 """
 
+from msgspec.structs import replace
+
 from osbench.common.clock import NS_PER_S
 from osbench.common.messages import WorkerReport
 from osbench.coordinator.ledger import Ledger
@@ -19,17 +21,20 @@ from osbench.coordinator.run_events import (
 )
 from osbench.coordinator.run_parts import AgentPart, WorkerPart
 from osbench.coordinator.run_snapshot import RunSnapshot, WorkerPlace
+from osbench.coordinator.slots import SlotBook
 
 
 class RunAgents:
     """All agents of a run.
 
     Args:
-        settings: whom to expect. ledger: who owns what. answer: to the event at hand.
+        settings: whom to expect. ledger: who owns what. slots: who may have how many in flight.
+        answer: to the event at hand.
     """
 
-    def __init__(self, settings: RunSettings, ledger: Ledger, answer: RunAnswer) -> None:
+    def __init__(self, settings: RunSettings, ledger: Ledger, slots: SlotBook, answer: RunAnswer) -> None:
         self._ledger = ledger
+        self._slots = slots
         self._answer = answer
         #: By name: all that are expected, and whoever was admitted.
         self.parts = {agent: AgentPart(agent=agent) for agent in settings.expected}
@@ -60,6 +65,8 @@ class RunAgents:
         if fence_ns is not None:
             why = f"agent {part.agent} was lost"
             for key in sorted(part.live):
+                # A cap is no promise: what it has in flight may go on beside what others start of its share.
+                self._slots.release(key)
                 confirmed = part.revision if key.life == part.life else 0
                 self._answer.is_dirty |= self._ledger.cut(key, fence_ns, confirmed, event.now_ns, why)
 
@@ -124,12 +131,26 @@ class RunAgents:
             seqs = ", ".join(f"{span.first_seq}-{span.last_seq}" for span in worker.lost)
             text = f"batches {seqs} are gone from the spool"
             self._answer.note("batches_lost", part.agent, report.worker, text)
-        overrun = self._ledger.advance(worker.key, report.shares)
+        overrun = self._advance(worker, report, has_ended=has_ended)
         if overrun and has_ended:
             text = f"started {overrun} iterations that had been given to others"
             self._answer.note("overrun", part.agent, report.worker, text)
         if has_ended:
             self._end_worker(part, worker)
+
+    def _advance(self, worker: WorkerPart, report: WorkerReport, *, has_ended: bool) -> int:
+        """Take in how far a worker is; how many it started that were not its own."""
+        if not has_ended and not worker.is_final:
+            if report.state == "draining":
+                self._slots.ask_back(worker.key, 0)
+            self._answer.is_dirty |= self._slots.hear(worker.key, report.slots, report.revision)
+        rests = len(self._ledger.rests)
+        # Once it has ended all that it leaves is one rest.
+        shares = [replace(place, limit=-1) for place in report.shares] if worker.is_final else report.shares
+        reason = f"worker {worker.key.worker} of agent {worker.key.agent} starts nothing more of it"
+        overrun = self._ledger.advance(worker.key, shares, self._answer.now_ns, reason)
+        self._answer.is_dirty |= len(self._ledger.rests) != rests
+        return overrun
 
     def _end_worker(self, part: AgentPart, worker: WorkerPart) -> None:
         """A worker's progress is final: its rest leaves it."""
@@ -137,6 +158,7 @@ class RunAgents:
         name = f"worker {worker.key.worker} of agent {part.agent}"
         why = f"{name} {worker.state}" + (f": {worker.error}" if worker.error else "")
         self._ledger.close(worker.key, self._answer.now_ns, why)
+        self._slots.release(worker.key)
         if worker.state != "ended":
             self._answer.note("worker_died", part.agent, worker.key.worker, why)
         # Its agent may be told to forget next, and then nobody can tell again how it ended.
@@ -158,6 +180,7 @@ class RunAgents:
                 part.workers[key].end("forgotten", "", event.now_ns)
                 part.live.discard(key)
                 self._ledger.forget(key)
+                self._slots.release(key)
                 self._answer.is_dirty = self._answer.is_outdated = True
                 if self._ledger.owned(key):
                     text = f"agent {part.agent} found no mark of worker {key.worker} of its life {key.life}"

@@ -42,7 +42,12 @@ class RunSettings:
         delivery_ns: how long orders may take to reach a worker: what is due earlier is not given to another worker.
         resend_ns, resend_max_ns: first and longest pause before the same is said again.
         takeover_wait_ns: how long the rest of a dead worker waits for somebody who can take it.
-        worth_ns: how long the run must at least have something to start for an agent to begin again in it.
+        worth_ns: how long the run must at least have something to start for an agent to begin again in it, or for shares
+            to be moved to workers that have nothing to do.
+        move_margin_ns: how long it takes at most, mostly, until a share that is moved has found its new owner; more than
+            4 times `delivery_ns`.
+        move_pause_ns: least time between two times that shares are moved.
+        move_wait_ns: how long what is moved waits for the slots that go with it.
         lost_wait_ns: how long the run waits, when all else is done, for agents whose lease is over.
         drain_grace_ns: what is added to the plan's own time for draining before `stop` is ordered.
         stop_wait_ns: how long after `stop` workers may take to end before they are given up.
@@ -59,6 +64,9 @@ class RunSettings:
     resend_max_ns: int = 5 * NS_PER_S
     takeover_wait_ns: int = 30 * NS_PER_S
     worth_ns: int = 10 * NS_PER_S
+    move_margin_ns: int = 3 * NS_PER_S
+    move_pause_ns: int = 5 * NS_PER_S
+    move_wait_ns: int = 15 * NS_PER_S
     lost_wait_ns: int = 60 * NS_PER_S
     drain_grace_ns: int = 10 * NS_PER_S
     stop_wait_ns: int = 30 * NS_PER_S
@@ -260,8 +268,8 @@ class NoteEvent:
 
     Attributes:
         kind: agent_late, agent_failed, agent_joined, agent_lost, agent_back, agent_restarted, agent_draining,
-            agent_drained, agent_undrained, worker_died, worker_forgotten, rest_divided, batches_lost, batch_rejected,
-            overrun, abort, drain_timeout, stop_timeout, collect_timeout, forget_timeout.
+            agent_drained, agent_undrained, worker_died, worker_forgotten, rest_divided, shares_moving, batches_lost,
+            batch_rejected, overrun, abort, drain_timeout, stop_timeout, collect_timeout, forget_timeout.
         agent: empty, worker: -1 where none is meant.
         at_ns: after the start of the run, negative before it, 0 if there is no start yet.
     """

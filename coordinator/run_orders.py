@@ -13,15 +13,26 @@ from osbench.common.messages import Orders, WorkerShares
 from osbench.coordinator.ledger import Ledger
 from osbench.coordinator.run_events import RunSettings, SendOrders, SendPrepare
 from osbench.coordinator.run_parts import AgentPart
+from osbench.coordinator.slots import SlotBook
 
 
-def shares_of(part: AgentPart, ledger: Ledger) -> tuple[WorkerShares, ...]:
-    """All shares of the workers of an agent's present life."""
-    keys = sorted(key for key in part.workers if key.life == part.life and key in ledger.by_worker)
-    return tuple(WorkerShares(worker=key.worker, shares=ledger.shares(key)) for key in keys)
+def shares_of(part: AgentPart, ledger: Ledger, slots: SlotBook) -> tuple[WorkerShares, ...]:
+    """All shares of the workers of an agent's present life, and how many slots each has."""
+    keys = sorted(key for key in part.workers if key.life == part.life and (key in ledger.by_worker or slots.of(key)))
+    return tuple(
+        WorkerShares(
+            worker=key.worker,
+            shares=ledger.shares(key),
+            limits=ledger.limits(key),
+            slots=None if slots.total is None else slots.of(key),
+        )
+        for key in keys
+    )
 
 
-def renew_orders(part: AgentPart, ledger: Ledger, run: str, goal: str, start_ns: int, revision: int) -> bool:
+def renew_orders(
+    part: AgentPart, ledger: Ledger, slots: SlotBook, run: str, goal: str, start_ns: int, revision: int
+) -> bool:
     """Bring an agent's orders up to date; whether they have changed, and so have taken the given revision."""
     part.is_stale = False
     if goal == "prepare":
@@ -31,7 +42,7 @@ def renew_orders(part: AgentPart, ledger: Ledger, run: str, goal: str, start_ns:
         revision=part.orders.revision if part.orders else 0,
         goal=goal,
         start_ns=start_ns,
-        shares=() if goal == "forget" else shares_of(part, ledger),
+        shares=shares_of(part, ledger, slots) if goal == "run" else (),
         life=part.life,
     )
     if orders == part.orders:

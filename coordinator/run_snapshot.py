@@ -27,8 +27,9 @@ class Division(msgspec.Struct, frozen=True, kw_only=True):
         epoch: its number, from 1.
         source_epoch, source_owner: the share that is divided, by its epoch and its position in there; 0, 0 for the
             first, which divides the plan itself.
-        begin: first rank of the source that is divided.
-        takers: who owns the parts, in order; all weigh the same.
+        begin: first rank of the source that is divided. end: the first that is not; None for all (since version 2).
+        takers: who owns the parts, in order.
+        weights: of the takers; none where all weigh the same, and the source's slots go with it (since version 2).
         revision: of the first orders that hand them out.
     """
 
@@ -38,16 +39,27 @@ class Division(msgspec.Struct, frozen=True, kw_only=True):
     begin: int
     takers: tuple[WorkerKey, ...]
     revision: int
+    end: int | None = None
+    weights: tuple[int, ...] = ()
+
+
+class Heir(NamedTuple):
+    """Who is to have a part of what a share loses, and its weight."""
+
+    key: WorkerKey
+    weight: int
 
 
 class SharePlace(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a share is: see `HeldShare` in ledger."""
+    """How far a share is: see `HeldShare` in ledger. `limit` (-1 for none) and `heirs`: since version 2."""
 
     epoch: int
     owner: int
     started: int
     until: int | None
     closed: bool
+    limit: int = -1
+    heirs: tuple[Heir, ...] = ()
 
 
 class NotRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,13 +72,27 @@ class NotRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a dead worker left of a share and nobody has taken yet: ranks from `begin` on."""
+    """What a worker left of a share and nobody has taken yet: ranks from `begin` on.
+
+    `end` None: to the share's end. `heirs`: for whom it is meant, none for whoever can take it. Both since version 2.
+    """
 
     epoch: int
     owner: int
     begin: int
     since_ns: int
     reason: str
+    end: int | None = None
+    heirs: tuple[Heir, ...] = ()
+
+
+class SlotPlace(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's slots: see `SlotBook` in slots."""
+
+    key: WorkerKey
+    asked: int
+    bound: int
+    raised: int
 
 
 class RejectedBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,6 +121,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         lives: of all agents that take part, -1 where it is not known.
         drained: agents that shall start nothing more (since version 2).
+        slots: of workers that may have something in flight; None where shares bring them along (before version 2).
         stints: revision of the `Prepare` that an agent is to heed, where it is not the first (since version 2).
     """
 
@@ -114,6 +141,7 @@ class RunSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     not_run: tuple[NotRun, ...]
     drained: tuple[str, ...] = ()
     stints: dict[str, int] = {}
+    slots: tuple[SlotPlace, ...] | None = None
 
 
 #: Written here. Every version from 1 on is read: fields that came later have defaults that mean what was before.

@@ -7,8 +7,10 @@ snapshot, which is handed out before it (`SaveRun`), so that a restarted coordin
 What becomes of an index is decided by these rules; ledger.py keeps the books.
 
 - A worker that died, ended early or belongs to an earlier life of its agent tells exactly what it started: its marks
-  survive it. The rest is divided over all workers that are ready or running, its slots with it; no existing share is
-  touched. If nobody is there, it waits for a replacement, but not for ever.
+  survive it. The rest is divided over all workers that are ready or running, and its slots go to them. If nobody is
+  there, it waits for a replacement, but not for ever.
+- A worker that lives gives an end of a share away only by its own word: it drains, or was told a limit because others
+  have nothing to do (movement.py), and says from which rank on it starts nothing more.
 - In open loop what would be late in another worker is not run: its intended start is past, and to run it now would
   put a load on the cloud that nobody planned.
 - An agent whose lease is over has drained by itself by then, since its own lease counts from an earlier moment (see
@@ -18,6 +20,7 @@ What becomes of an index is decided by these rules; ledger.py keeps the books.
   to it would reach it whole. When the agent comes back its progress and its batches count, and what it left is divided
   as that of any worker that ended. If it does not, what nobody knows of counts as lost.
 - With a cap on iterations in flight, those of a lost agent may go on beside the ones of who took its share.
+- An agent that comes later takes part from when it is ready; one that has ended its part may begin again.
 """
 
 from msgspec.structs import replace
@@ -27,6 +30,7 @@ from osbench.common.plan import ClosedLoop, OpenLoop, Plan
 from osbench.common.record import SUPERVISOR
 from osbench.coordinator.accounting import Accounting
 from osbench.coordinator.ledger import Ledger
+from osbench.coordinator.movement import Movement
 from osbench.coordinator.outlook import time_left_ns
 from osbench.coordinator.reckoning import draw_up
 from osbench.coordinator.run_agents import RunAgents
@@ -56,6 +60,7 @@ from osbench.coordinator.run_events import (
 from osbench.coordinator.run_orders import renew_orders, say_again
 from osbench.coordinator.run_parts import AgentPart
 from osbench.coordinator.run_snapshot import SNAPSHOT_VERSION, RunSnapshot
+from osbench.coordinator.slots import SlotBook
 from osbench.coordinator.takeover import Takeover, takers
 
 #: From each phase, what leads to which other.
@@ -95,10 +100,13 @@ class RunState:
         self.ledger = Ledger(plan.schedule)
         #: What is answered to the event at hand.
         self._answer = RunAnswer()
-        self._agents = RunAgents(settings, self.ledger, self._answer)
+        #: Who may have how many in flight.
+        self.slots = SlotBook(self.ledger.asked_slots)
+        self._agents = RunAgents(settings, self.ledger, self.slots, self._answer)
         #: By name: all that are expected, and whoever was admitted.
         self.parts = self._agents.parts
-        self._takeover = Takeover(self.parts, self.ledger, self._answer, settings)
+        self._takeover = Takeover(self.parts, self.ledger, self.slots, self._answer, settings)
+        self._movement = Movement(plan.schedule, self.parts, self.ledger, self.slots, self._answer, settings)
         #: When the phase, the goal, or `collected` changed last.
         self._since_ns = 0
         #: Since when only lost agents have something left to start; None if that is not so.
@@ -173,6 +181,7 @@ class RunState:
             workers=self._agents.places(),
             rests=tuple(self.ledger.rests),
             not_run=tuple(self.ledger.not_run),
+            slots=self.slots.places(),
             stints={part.agent: part.stint for part in self.parts.values() if part.stint > 1},
             drained=tuple(part.agent for part in self.parts.values() if part.is_drained),
         )
@@ -202,12 +211,14 @@ class RunState:
             [replace(rest, since_ns=rest.since_ns + shift_ns) for rest in snapshot.rests],
             [replace(piece, at_ns=piece.at_ns + shift_ns) for piece in snapshot.not_run],
         )
+        state.slots.restore(state.ledger.slots_before() if snapshot.slots is None else snapshot.slots)
         state._agents.restore(snapshot, shift_ns)
         return state
 
     def validate(self) -> None:
         """Check all invariants."""
         self.ledger.validate()
+        self.slots.validate()
         assert self.phase in (RunPhase.PLANNED, RunPhase.PREPARING) or self.goal != "prepare", f"{self.phase} prepares"
         assert bool(self.ledger.divisions) <= bool(self.start_ns), "what is divided has a start"
         assert self.phase not in OVER or self.collected or not self.ledger.divisions, "over, and batches are awaited"
@@ -263,7 +274,7 @@ class RunState:
 
     def _advance(self, now_ns: int) -> None:
         """Go on as far as is possible now."""
-        if self.ledger.rests:
+        if self.ledger.rests or self.slots.free:
             self._settle_rests(now_ns)
         step = {
             RunPhase.PREPARING: self._prepare,
@@ -311,13 +322,14 @@ class RunState:
         worst_ns = max(part.offset_error_ns for part in ready)
         self.start_ns = now_ns + max(self.settings.start_margin_ns, 10 * worst_ns)
         self.ledger.divide_plan(takers(self.parts.values()), self.revision + 1)
+        self.slots.restore(self.ledger.slots_before())
         self._order("run", now_ns)
         self._enter(RunPhase.ARMING, now_ns)
 
-    def _take_in(self, now_ns: int) -> None:
-        """Agents that drained, and could go on, begin again if it is worth it."""
+    def _take_in(self) -> None:
+        """Agents that drained, and could go on, begin again."""
         for part in self.parts.values():
-            if part.can_begin_again and self._is_worth_joining(now_ns):
+            if part.can_begin_again:
                 self.revision += 1
                 self._agents.begin_again(part, self.revision)
 
@@ -332,8 +344,9 @@ class RunState:
     def _run(self, now_ns: int) -> None:
         if self._is_duration_over(now_ns) or (not self.ledger.rests and self._is_all_started(now_ns)):
             self._drain("drain", now_ns)
-        else:
-            self._take_in(now_ns)
+        elif self._is_worth_joining(now_ns):
+            self._take_in()
+            self._movement.plan(self._takeover.takers())
 
     def _is_duration_over(self, now_ns: int) -> bool:
         schedule = self.plan.schedule
@@ -437,7 +450,7 @@ class RunState:
             aborted = f"aborted: {self.aborted}" if self.aborted else ""
             self._takeover.give_up(aborted or "the run was over before anybody could take it")
         else:
-            self._takeover.hand_out(self._due_ns(now_ns), self.revision + 1)
+            self._takeover.settle(self._due_ns(now_ns), self.revision + 1)
 
     # Words
 
@@ -446,7 +459,9 @@ class RunState:
         if self.phase is RunPhase.PLANNED or (part.is_drained and goal == "prepare"):
             return []
         is_stale = part.is_stale or self.collected
-        if is_stale and renew_orders(part, self.ledger, self.plan.run, goal, self.start_ns, self.revision + 1):
+        if is_stale and renew_orders(
+            part, self.ledger, self.slots, self.plan.run, goal, self.start_ns, self.revision + 1
+        ):
             self.revision += 1
             self._answer.is_dirty = True
         return list(say_again(part, goal, now_ns, self.settings))

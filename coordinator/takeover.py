@@ -1,16 +1,23 @@
-"""Who takes what others left: the rests of workers that are gone, divided over those that are there.
+"""Who takes what others left: rests and free slots, given to those workers that are there.
 
-Rules: whoever is ready or running takes part, spread over agents first, so that few slots go to many hosts. A rest that
-nobody can take waits for somebody, a replacement or an agent that joins, but not for ever.
+Rules: whoever is ready or running takes part, spread over agents first, so that few slots go to many hosts. Free slots go
+to those who have fewest, and what a dead worker left is divided as its slots are. What a live worker left to certain
+others is divided among these as it was planned, as soon as each has a slot; if that takes long, among those that have.
+A rest that nobody can take waits for somebody, a replacement or an agent that joins, but not for ever.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from osbench.common.share import MAX_SHARES
 from osbench.coordinator.ledger import Ledger
 from osbench.coordinator.run_answer import RunAnswer
 from osbench.coordinator.run_events import RunSettings
 from osbench.coordinator.run_parts import AgentPart
-from osbench.coordinator.run_snapshot import WorkerKey
+from osbench.coordinator.run_snapshot import Heir, Rest, WorkerKey
+from osbench.coordinator.slots import SlotBook, fill
+
+#: Sum of the weights of a division, about, where they are large: exact proportions need no more.
+FINE = 1_000
 
 
 def takers(parts: Iterable[AgentPart]) -> list[WorkerKey]:
@@ -30,39 +37,56 @@ def takers(parts: Iterable[AgentPart]) -> list[WorkerKey]:
     return [key for _, key in sorted(found)]
 
 
+def weigh(wanted: Mapping[WorkerKey, int]) -> tuple[Heir, ...]:
+    """Weights of a division, made smaller where they are large, so that its pattern stays short."""
+    total = sum(wanted.values())
+    if total <= FINE:
+        return tuple(Heir(key, weight) for key, weight in wanted.items() if weight)
+    return tuple(Heir(key, max(weight * FINE // total, 1)) for key, weight in wanted.items() if weight)
+
+
 class Takeover:
-    """The rests of a run.
+    """The rests and the free slots of a run.
 
     Args:
-        parts: all agents of the run. ledger: who owns what. answer: to the event at hand. settings: how patient it is.
+        parts: all agents of the run. ledger: who owns what. slots: who may have how many in flight.
+        answer: to the event at hand. settings: how patient the run is.
     """
 
     def __init__(
-        self, parts: Mapping[str, AgentPart], ledger: Ledger, answer: RunAnswer, settings: RunSettings
+        self,
+        parts: Mapping[str, AgentPart],
+        ledger: Ledger,
+        slots: SlotBook,
+        answer: RunAnswer,
+        settings: RunSettings,
     ) -> None:
         self._parts = parts
         self._ledger = ledger
+        self._slots = slots
         self._answer = answer
         self._settings = settings
 
-    def hand_out(self, due_ns: int, revision: int) -> None:
+    def takers(self) -> list[WorkerKey]:
+        """Workers that can take something now, in the order in which they are served."""
+        shares = self._ledger.by_worker
+        return [key for key in takers(self._parts.values()) if len(shares.get(key, ())) < MAX_SHARES]
+
+    def settle(self, due_ns: int, revision: int) -> None:
         """Find somebody for what others left.
 
         Args:
             due_ns: what is due earlier, after the start of the run, would be late in another worker (open loop).
-            revision: of the orders that will name the new shares.
+            revision: of the orders that will name the new shares and slots.
         """
+        able = self.takers()
+        granted = self._grant(able, revision)
+        for rest in list(self._ledger.rests):
+            if heirs := self._heirs_of(rest, able, granted):
+                self._hand_out(rest, heirs, due_ns, revision)
         count, now_ns = len(self._ledger.rests), self._answer.now_ns
-        if able := takers(self._parts.values()):
-            for division in self._ledger.hand_out(able, now_ns, due_ns, revision):
-                source = self._ledger.held[division.source_epoch, division.source_owner].key
-                text = f"rest of worker {source.worker} of agent {source.agent} goes to {len(able)} workers"
-                self._answer.note("rest_divided", source.agent, source.worker, text)
-                for key in division.takers:
-                    self._parts[key.agent].is_stale = True
-        else:
-            why = "no worker was left that could take it"
-            self._ledger.give_up(now_ns, why, older_than_ns=now_ns - self._settings.takeover_wait_ns)
+        why = "no worker was left that could take it"
+        self._ledger.give_up(now_ns, why, older_than_ns=now_ns - self._settings.takeover_wait_ns)
         self._answer.is_dirty |= len(self._ledger.rests) != count
 
     def give_up(self, why: str) -> None:
@@ -70,3 +94,59 @@ class Takeover:
         if self._ledger.rests:
             self._ledger.give_up(self._answer.now_ns, why)
             self._answer.is_dirty = True
+
+    def _grant(self, able: Sequence[WorkerKey], revision: int) -> dict[WorkerKey, int]:
+        """Give free slots to those who can use them; how many each got."""
+        free, rests = self._slots.free, self._ledger.rests
+        if not free:
+            return {}
+        heirs = {heir.key for rest in rests for heir in rest.heirs}
+        is_for_all = any(not rest.heirs for rest in rests)
+        # Where slots are still asked back from a worker, it is to have fewer and not more.
+        needy = {
+            key: self._slots.of(key)
+            for key in able
+            if (is_for_all or key in heirs or self._can_use_more(key)) and self._slots.is_settled(key)
+        }
+        granted = fill(needy, free) if needy else {}
+        for key, count in granted.items():
+            self._slots.grant(key, count, revision)
+            self._parts[key.agent].is_stale = self._answer.is_dirty = True
+        return granted
+
+    def _can_use_more(self, key: WorkerKey) -> bool:
+        left = [held.left for held in self._ledger.open_of(key)]
+        return None in left or sum(count or 0 for count in left) > self._slots.of(key)
+
+    def _heirs_of(self, rest: Rest, able: Sequence[WorkerKey], granted: Mapping[WorkerKey, int]) -> tuple[Heir, ...]:
+        """Who takes a rest now, and their weights; nobody if it has to wait."""
+        has_slots = self._slots.total is not None
+        meant = {heir.key: heir.weight for heir in rest.heirs if heir.key in able}
+        if meant:
+            lacking = [key for key in meant if has_slots and not self._slots.of(key)]
+            if lacking and self._is_worth_waiting(rest):
+                return ()
+            meant = {key: weight for key, weight in meant.items() if key not in lacking}
+        if not meant and has_slots:
+            meant = {key: granted.get(key, 0) if granted else self._slots.of(key) for key in able}
+        elif not meant:
+            meant = dict.fromkeys(sorted(able, key=lambda key: len(self._ledger.open_of(key))), 1)
+        return weigh(meant)
+
+    def _is_worth_waiting(self, rest: Rest) -> bool:
+        """Whether the worker that left it may yet set the slots free that go with it."""
+        source = self._ledger.held[rest.epoch, rest.owner].key
+        is_late = self._answer.now_ns >= rest.since_ns + self._settings.move_wait_ns
+        return not is_late and source in self._parts[source.agent].live and not self._slots.is_settled(source)
+
+    def _hand_out(self, rest: Rest, heirs: tuple[Heir, ...], due_ns: int, revision: int) -> None:
+        source = self._ledger.held[rest.epoch, rest.owner].key
+        division = self._ledger.hand_out(rest, heirs, self._answer.now_ns, due_ns, revision)
+        self._answer.is_dirty = True
+        if division is None:
+            return
+        what = "a part of what" if rest.heirs else "the rest of what"
+        text = f"{what} worker {source.worker} of agent {source.agent} had goes to {len(heirs)} workers"
+        self._answer.note("rest_divided", source.agent, source.worker, text)
+        for key in division.takers:
+            self._parts[key.agent].is_stale = True

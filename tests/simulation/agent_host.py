@@ -194,6 +194,8 @@ class AgentHost:
             worker=files.worker,
             state="ended" if files.has_ended else "died",
             shares=files.progress(),
+            revision=files.revision,
+            slots=files.slots,
             last_seq=files.last_seq,
             iterations_written=files.iterations,
             lost=self._losses(files),

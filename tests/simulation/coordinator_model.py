@@ -161,7 +161,7 @@ class CoordinatorModel:
 
     @staticmethod
     def _divides(said: Any) -> bool:
-        return isinstance(said, NoteEvent) and said.kind == "rest_divided"
+        return isinstance(said, NoteEvent) and said.kind in ("rest_divided", "shares_moving")
 
     def _obey(self, said: Any) -> None:
         match said:
@@ -177,7 +177,7 @@ class CoordinatorModel:
                 self.history.accountings.append(said.accounting)
                 self.world.note(f"coordinator: finished, {said.accounting}")
             case NoteEvent():
-                self.history.kinds[said.kind] += 1
+                self.history.note(said.kind, said.agent)
                 self.world.note(f"coordinator: {said.kind} {said.text}")
             case AnnouncePhase():
                 self.world.note(f"coordinator: {said.phase}")

@@ -28,6 +28,10 @@ class History:
     starts: dict[int, list[tuple[int, int, str]]] = field(default_factory=dict)
     in_flight: int = 0
     peak: int = 0
+    #: Agents that started something; those that are drained now; what they started all the same.
+    busy: set[str] = field(default_factory=set)
+    drained: set[str] = field(default_factory=set)
+    undrained: list[tuple[int, str]] = field(default_factory=list)
     #: Batches ever written, stored, acknowledged, rejected, and gone from a spool.
     written: dict[BatchKey, SimulatedBatch] = field(default_factory=dict)
     stored: dict[BatchKey, SimulatedBatch] = field(default_factory=dict)
@@ -44,6 +48,10 @@ class History:
     def start(self, index: int, world_ns: int, relative_ns: int, who: str, *, is_dropped: bool = False) -> None:
         """An iteration starts, or is dropped when it is due."""
         self.starts.setdefault(index, []).append((world_ns, relative_ns, who))
+        agent = who.split(".")[0]
+        self.busy.add(agent)
+        if agent in self.drained:
+            self.undrained.append((index, who))
         if not is_dropped:
             self.in_flight += 1
             self.peak = max(self.peak, self.in_flight)
@@ -51,6 +59,14 @@ class History:
     def end(self, count: int = 1) -> None:
         """Iterations are over, whatever became of them."""
         self.in_flight -= count
+
+    def note(self, kind: str, agent: str) -> None:
+        """The coordinator notes something of an agent."""
+        self.kinds[kind] += 1
+        if kind == "agent_drained":
+            self.drained.add(agent)
+        elif kind == "agent_undrained":
+            self.drained.discard(agent)
 
     # What must be true
 
@@ -66,6 +82,7 @@ class History:
     def _check_starts(self, start_world_ns: int) -> None:
         twice = {index: starts for index, starts in self.starts.items() if len(starts) != 1}
         assert not twice, f"started more than once: {twice}"
+        assert not self.undrained, f"started by agents that were drained: {self.undrained}"
         schedule = self.plan.schedule
         for index, starts in self.starts.items():
             assert schedule.iterations is None or index < schedule.iterations, f"{index} is not planned"

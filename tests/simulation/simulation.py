@@ -25,6 +25,8 @@ from .world import Network, World
 FAULTS_UNTIL_NS = 16 * NS_PER_S
 #: The run must have ended by then.
 LIMIT_NS = 240 * NS_PER_S
+#: More iterations than any run here gets through.
+LARGE = 10_000
 #: Time after the end for late agents to hand in what they have, and to be told to forget.
 AFTERMATH_NS = 70 * NS_PER_S
 
@@ -39,6 +41,8 @@ class Simulation:
     coordinator: CoordinatorModel
     agents: dict[str, AgentHost]
     is_undisturbed: bool
+    #: The load goes on for so long, and is so large, that whoever joins must get some of it.
+    is_for_all: bool = False
 
     def run(self) -> None:
         """Let it run, and check all that must hold."""
@@ -46,7 +50,7 @@ class Simulation:
         coordinator.boot()
         for agent in self.agents.values():
             is_expected = agent.name in coordinator.settings.expected
-            world.after(world.between_ms(0, 800) if is_expected else world.between_ms(500, 8_000), agent.boot)
+            world.after(world.between_ms(0, 800) if is_expected else world.between_ms(500, 7_000), agent.boot)
         assert world.run(self._is_over, LIMIT_NS), (
             f"the run does not end: {coordinator.state and coordinator.state.phase}"
         )
@@ -58,6 +62,9 @@ class Simulation:
         end_ns = world.now_ns
         world.run(lambda: world.now_ns > end_ns + NS_PER_S, LIMIT_NS + 2 * AFTERMATH_NS)
         self.history.check(coordinator.start_world_ns, is_undisturbed=self.is_undisturbed)
+        if self.is_undisturbed and self.is_for_all:
+            idle = self.agents.keys() - self.history.busy
+            assert not idle, f"agents {idle} joined and got nothing to do"
 
     def _is_over(self) -> bool:
         state = self.coordinator.state
@@ -103,6 +110,22 @@ def long_arrivals(world: World) -> OpenLoop:
     return OpenLoop(stages=(rate,), iterations=world.random.choice((60, 120)))
 
 
+def load_to_share(world: World) -> Schedule:
+    """A load that goes on for long enough that those who come later get a part of it."""
+    chance = world.random
+    kind = chance.choice(("count", "duration", "open", "open"))
+    if kind == "open":
+        return OpenLoop(
+            stages=(RateStage(numerator=chance.choice((4, 8)), denominator=1),),
+            iterations=chance.choice((80, 130)),
+            max_in_flight=chance.choice((None, None, 8)),
+        )
+    slots = chance.choice((1, 2, 3, 5, 8, 13))
+    if kind == "duration":
+        return ClosedLoop(concurrency=slots, duration_ns=world.between_ms(12_000, 20_000))
+    return ClosedLoop(concurrency=slots, iterations=slots * chance.choice((20, 40)))
+
+
 def build(seed: int) -> Simulation:
     """The simulation of a seed."""
     world = World(seed)
@@ -111,6 +134,7 @@ def build(seed: int) -> Simulation:
     is_noisy = not is_undisturbed and chance.random() < 0.6
     network = Network(world)
     is_long = not is_undisturbed and chance.random() < 0.2
+    is_shared = not is_long and chance.random() < 0.3
     if is_long:
         network.loss, network.late, network.late_ms = 0.05, chance.choice((0.05, 0.3)), 20_000
     elif is_noisy:
@@ -122,12 +146,12 @@ def build(seed: int) -> Simulation:
         task="task",
         scenario="Dummy.dummy",
         arguments={},
-        schedule=long_arrivals(world) if is_long else random_schedule(world),
+        schedule=long_arrivals(world) if is_long else load_to_share(world) if is_shared else random_schedule(world),
         seed=seed,
         drain_ns=4 * NS_PER_S,
     )
     names = tuple("abcd"[: chance.choice((1, 2, 2, 3, 4))])
-    late = tuple("xyz"[: chance.choice((0, 0, 0, 1, 1, 2))])
+    late = tuple("xyz"[: chance.choice((1, 1, 2)) if is_shared else chance.choice((0, 0, 0, 1))])
     settings = RunSettings(
         expected=names,
         min_agents=0 if is_undisturbed else chance.choice((0, 1)),
@@ -139,6 +163,10 @@ def build(seed: int) -> Simulation:
         stop_wait_ns=8 * NS_PER_S,
         collect_wait_ns=20 * NS_PER_S,
         forget_wait_ns=5 * NS_PER_S,
+        worth_ns=2 * NS_PER_S,
+        move_margin_ns=chance.choice((2_100, 3_000)) * NS_PER_MS,
+        move_pause_ns=chance.choice((500, 2_000)) * NS_PER_MS,
+        move_wait_ns=4 * NS_PER_S,
     )
     roster_settings = RosterSettings(
         lease_ns=chance.choice((7, 12)) * NS_PER_S, suspect_ns=3 * NS_PER_S, grace_ns=NS_PER_S
@@ -162,7 +190,14 @@ def build(seed: int) -> Simulation:
     coordinator.agents = agents
     for agent in agents.values():
         agent.coordinator = coordinator
-    simulation = Simulation(world, network, history, coordinator, agents, is_undisturbed)
+    workers = sum(agent.settings.workers for agent in agents.values())
+    bound = plan.schedule.concurrency if isinstance(plan.schedule, ClosedLoop) else plan.schedule.max_in_flight
+    if isinstance(plan.schedule, ClosedLoop):
+        is_short = (plan.schedule.iterations or LARGE) < 30 * (bound or 1)
+    else:
+        is_short = plan.schedule.intended_start_ns(plan.schedule.iterations - 1) < 15 * NS_PER_S
+    is_for_all = is_shared and (bound or workers) >= workers and not is_eager and not is_short
+    simulation = Simulation(world, network, history, coordinator, agents, is_undisturbed, is_for_all)
     if not is_undisturbed:
         plan_faults(simulation, LONG_FAULTS if is_long else FAULTS)
     return simulation

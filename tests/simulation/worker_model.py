@@ -1,14 +1,14 @@
-"""A small model of a worker process: slots and arrivals, marks that outlive it, batches on the disk."""
+"""A small model of a worker process around the real pacer: marks that outlive it, batches on the disk."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from osbench.agent.agent_events import OrderWorker
+from osbench.agent.pacer import Pacer, ShareState
 from osbench.common.clock import NS_PER_MS
 from osbench.common.messages import ShareProgress, WorkerReport
 from osbench.common.plan import ClosedLoop, OpenLoop, Plan
 from osbench.common.record import BatchKey
-from osbench.common.share import Share
 
 from .history import History, SimulatedBatch
 from .world import HostClock, World
@@ -24,8 +24,11 @@ class WorkerFiles:
     run: str
     life: int
     worker: int
-    #: Epoch to ranks started.
+    #: Epoch to ranks started, and to limits obeyed.
     marks: dict[int, int] = field(default_factory=dict)
+    limits: dict[int, int] = field(default_factory=dict)
+    revision: int = 0
+    slots: int = -1
     has_ended: bool = False
     last_seq: int = 0
     iterations: int = 0
@@ -35,16 +38,10 @@ class WorkerFiles:
     gone: list[SimulatedBatch] = field(default_factory=list)
 
     def progress(self) -> tuple[ShareProgress, ...]:
-        return tuple(ShareProgress(epoch=epoch, started=started) for epoch, started in sorted(self.marks.items()))
-
-
-@dataclass(slots=True)
-class HeldSlots:
-    """A share at work."""
-
-    share: Share
-    started: int = 0
-    in_flight: int = 0
+        return tuple(
+            ShareProgress(epoch=epoch, started=started, limit=self.limits.get(epoch, -1))
+            for epoch, started in sorted(self.marks.items())
+        )
 
 
 class WorkerModel:
@@ -68,13 +65,14 @@ class WorkerModel:
     ) -> None:
         self.world, self.clock, self.history, self.files, self.plan = world, clock, history, files, plan
         self.is_eager = is_eager
+        self.who = f"{files.agent}.{files.life}.{files.worker}"
         self.goal = "prepare"
         self.start_ns = 0
         self.lease_ns = 0
-        self.held: dict[int, HeldSlots] = {}
+        self.pacer: Pacer | None = None
         self.rows: list[tuple[int, str]] = []
         self.first_row_ns = 0
-        self.in_flight: dict[int, HeldSlots] = {}
+        self.in_flight: set[int] = set()
         self.is_dead = False
         self.is_frozen = False
         self.frozen_ns = 0
@@ -98,6 +96,8 @@ class WorkerModel:
             in_flight=len(self.in_flight),
             last_seq=self.files.last_seq,
             iterations_written=self.files.iterations,
+            revision=self.files.revision,
+            slots=self.files.slots,
         )
 
     # Told by its supervisor
@@ -108,20 +108,50 @@ class WorkerModel:
             return
         first = self.goal == "prepare" and order.goal == "run"
         self.goal = order.goal
-        if order.goal == "run":
-            if first:
-                self.start_ns = order.start_ns
-                self.world.after(BATCH_EVERY_NS, self._when_alive(self._beat))
-            for share in order.shares:
-                if share.epoch not in self.held:
-                    self._take(share)
-        elif order.goal == "stop":
+        if first:
+            self.start_ns = order.start_ns
+            self.pacer = Pacer(schedule=self.plan.schedule, start_ns=self.start_ns, lease_ns=self.lease_ns)
+            self.world.after(BATCH_EVERY_NS, self._when_alive(self._beat))
+        if self.pacer is not None:
+            self.pacer.is_draining |= order.goal != "run"
+            if order.goal == "run":
+                self._share_out(self.pacer, order)
+            self._mark()
+        self.files.revision = order.revision
+        if order.goal == "stop":
             for index in list(self.in_flight):
                 self._finish(index, "unknown")
         self._see_end()
 
+    def _share_out(self, pacer: Pacer, order: OrderWorker) -> None:
+        known = {state.share.epoch for state in pacer.shares}
+        for share in order.shares:
+            if share.epoch not in known and not pacer.is_draining:
+                state = pacer.add(share)
+                self.files.marks[share.epoch] = 0
+                if isinstance(self.plan.schedule, OpenLoop):
+                    self._await_arrival(state)
+        for bound in order.limits:
+            pacer.limit(bound.epoch, bound.limit)
+        pacer.allow(order.slots)
+        if isinstance(self.plan.schedule, ClosedLoop):
+            for _ in range(pacer.idle_slots):
+                self._at_local(self.start_ns, self._next_in_slot)
+
+    def _mark(self) -> None:
+        """Note what it obeys."""
+        assert self.pacer is not None
+        self.pacer.settle()
+        for state in self.pacer.shares:
+            if state.limit is not None:
+                self.files.limits[state.share.epoch] = state.limit
+        if self.pacer.held is not None:
+            self.files.slots = self.pacer.held
+
     def extend_lease(self, until_ns: int) -> None:
         self.lease_ns = max(self.lease_ns, until_ns)
+        if self.pacer is not None:
+            self.pacer.lease_ns = self.lease_ns
 
     def freeze(self) -> None:
         """SIGSTOP, for good."""
@@ -136,75 +166,49 @@ class WorkerModel:
 
     # The load
 
-    def _take(self, share: Share) -> None:
-        held = self.held[share.epoch] = HeldSlots(share)
-        self.files.marks[share.epoch] = 0
-        if isinstance(self.plan.schedule, ClosedLoop):
-            assert share.slots is not None, "a closed loop has slots"
-            for _ in range(share.slots):
-                self._at_local(self.start_ns, lambda: self._next_in_slot(held))
-        else:
-            self._await_arrival(held)
-
     def _at_local(self, local_ns: int, action: Callable[[], None]) -> None:
         self.world.at(self.clock.world_ns(local_ns), self._when_alive(action))
 
-    def _may_start(self) -> bool:
-        now_ns = self.clock.now_ns()
-        schedule = self.plan.schedule
-        is_over = (
-            isinstance(schedule, ClosedLoop)
-            and schedule.duration_ns is not None
-            and now_ns - self.start_ns >= schedule.duration_ns
-        )
-        if now_ns >= self.lease_ns and self.goal == "run":
-            # Fenced, for good.
-            self.goal = "drain"
-        return self.goal == "run" and not is_over
-
-    def _begin(self, held: HeldSlots, index: int, *, is_dropped: bool = False) -> None:
-        held.started += 1
-        self.files.marks[held.share.epoch] = held.started
+    def _begin(self, state: ShareState, index: int, *, is_dropped: bool = False) -> None:
+        self.files.marks[state.share.epoch] = state.started
         relative_ns = self.clock.now_ns() - self.start_ns
-        who = f"{self.files.agent}.{self.files.life}.{self.files.worker}"
-        self.history.start(index, self.world.now_ns, relative_ns, who, is_dropped=is_dropped)
+        self.history.start(index, self.world.now_ns, relative_ns, self.who, is_dropped=is_dropped)
         if is_dropped:
             self._row(index, "dropped")
             return
-        held.in_flight += 1
-        self.in_flight[index] = held
+        self.in_flight.add(index)
         outcome = self.world.random.choice(("ok", "ok", "ok", "failed", "unknown"))
         self.world.after(self.world.between_ms(60, 900), self._when_alive(lambda: self._finish(index, outcome)))
 
-    def _next_in_slot(self, held: HeldSlots) -> None:
-        index = held.share.index(held.started) if self._may_start() else None
-        if index is not None:
-            self._begin(held, index)
+    def _next_in_slot(self) -> None:
+        assert self.pacer is not None
+        found = self.pacer.next_in_slot(self.clock.now_ns())
+        if found is not None:
+            self._begin(*found)
         self._see_end()
 
-    def _await_arrival(self, held: HeldSlots) -> None:
-        assert isinstance(self.plan.schedule, OpenLoop)
-        index = held.share.index(held.started)
-        if index is not None:
-            due_ns = self.start_ns + self.plan.schedule.intended_start_ns(index)
-            self._at_local(due_ns, lambda: self._arrive(held, index))
+    def _await_arrival(self, state: ShareState) -> None:
+        if state.next_due_ns is not None:
+            self._at_local(state.next_due_ns, lambda: self._arrive(state))
 
-    def _arrive(self, held: HeldSlots, index: int) -> None:
-        if self._may_start():
-            is_full = held.share.slots is not None and held.in_flight >= held.share.slots
-            self._begin(held, index, is_dropped=is_full)
-            self._await_arrival(held)
+    def _arrive(self, state: ShareState) -> None:
+        assert self.pacer is not None
+        for arrival in self.pacer.due(state, self.clock.now_ns()):
+            self._begin(state, arrival.iteration, is_dropped=arrival.is_dropped)
+        if not self.pacer.is_draining:
+            self._await_arrival(state)
         self._see_end()
 
     def _finish(self, index: int, outcome: str) -> None:
-        held = self.in_flight.pop(index, None)
-        if held is None:
+        if index not in self.in_flight:
             return
-        held.in_flight -= 1
+        assert self.pacer is not None
+        self.in_flight.remove(index)
+        self.pacer.ended()
         self.history.end()
         self._row(index, outcome)
         if isinstance(self.plan.schedule, ClosedLoop):
-            self._next_in_slot(held)
+            self._next_in_slot()
         else:
             self._see_end()
 
@@ -233,14 +237,18 @@ class WorkerModel:
         self.world.after(BATCH_EVERY_NS, self._when_alive(self._beat))
 
     def _is_used_up(self) -> bool:
-        return not self.in_flight and all(held.share.index(held.started) is None for held in self.held.values())
+        return not self.in_flight and self.pacer is not None and all(s.next_index() is None for s in self.pacer.shares)
 
     def _see_end(self) -> None:
         """End when there is nothing more to do, and say so; or say that there is nothing more to start."""
         if self.has_ended:
             return
+        if self.pacer is not None:
+            if self.pacer.is_draining and self.goal == "run":
+                self.goal = "drain"
+            self._mark()
         over = self.goal in ("drain", "stop") and not self.in_flight
-        used_up = self.goal == "run" and self.held and self._is_used_up()
+        used_up = self.goal == "run" and self.pacer is not None and self.pacer.shares and self._is_used_up()
         if over or (used_up and self.is_eager):
             self._write()
             self.has_ended = self.files.has_ended = True

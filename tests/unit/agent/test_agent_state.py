@@ -290,9 +290,9 @@ def test_orders_become_the_workers_own_with_the_start_on_this_clock() -> None:
         Playbook(host.state, ignore=NOISE)
         >> OrdersReceived(now_ns=0, orders=run_orders(1, "run", FIRST, SECOND))
         << ExtendLease(run="r", until_ns=30 * S)
-        << OrderWorker(run="r", worker=0, goal="run", start_ns=20 * S + AHEAD_NS, shares=(FIRST,))
+        << OrderWorker(run="r", worker=0, goal="run", start_ns=20 * S + AHEAD_NS, shares=(FIRST,), revision=1)
         << ExtendLease(run="r", until_ns=30 * S)
-        << OrderWorker(run="r", worker=1, goal="run", start_ns=20 * S + AHEAD_NS, shares=(SECOND,))
+        << OrderWorker(run="r", worker=1, goal="run", start_ns=20 * S + AHEAD_NS, shares=(SECOND,), revision=1)
         >> OrdersReceived(now_ns=0, orders=run_orders(1, "drain", FIRST, SECOND))
         << None
     )

@@ -2,19 +2,21 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from osbench.common.error import ProtocolError
 from osbench.common.messages import LostBatches
 from osbench.coordinator.run_snapshot import (
     SNAPSHOT_VERSION,
     Division,
+    Heir,
     NotRun,
     RejectedBatch,
     Rest,
     RunSnapshot,
     SharePlace,
+    SlotPlace,
     WorkerKey,
     WorkerPlace,
     pack_snapshot,
@@ -59,17 +61,33 @@ SNAPSHOT = RunSnapshot(
         NotRun(key=None, count=9, at_ns=10, reason="no worker was left"),
     ),
 )
-#: What version 2 added, in place of what it means there where it is not said.
-SNAPSHOT_2 = msgspec.structs.replace(
+#: What version 2 added, wherever it can be said.
+SNAPSHOT_2 = replace(
     SNAPSHOT,
     version=2,
-    workers=(
-        SNAPSHOT.workers[0],
-        msgspec.structs.replace(
-            SNAPSHOT.workers[1], rejected=(RejectedBatch(seq=1, iterations=4, reason="of version 9"),)
+    divisions=(
+        *SNAPSHOT.divisions,
+        Division(
+            epoch=3, source_epoch=1, source_owner=0, begin=30, end=900, takers=(ONE, OTHER), weights=(3, 1), revision=5
         ),
     ),
+    shares=(
+        *SNAPSHOT.shares,
+        SharePlace(
+            epoch=3, owner=0, started=4, until=100, closed=False, limit=50, heirs=(Heir(ONE, 2), Heir(OTHER, 1))
+        ),
+    ),
+    workers=(
+        SNAPSHOT.workers[0],
+        replace(SNAPSHOT.workers[1], rejected=(RejectedBatch(seq=1, iterations=4, reason="of version 9"),)),
+    ),
+    rests=(
+        *SNAPSHOT.rests,
+        Rest(epoch=3, owner=1, begin=3, end=17, since_ns=6, reason="it leaves it", heirs=(Heir(OTHER, 1),)),
+    ),
     drained=("load-2",),
+    stints={"load-1": 4},
+    slots=(SlotPlace(key=ONE, asked=3, bound=5, raised=4),),
 )
 
 
@@ -86,7 +104,7 @@ def test_golden_snapshot_of_version_2_stays_readable() -> None:
     ("data", "message"),
     [
         (
-            pack_snapshot(msgspec.structs.replace(SNAPSHOT, version=3)),
+            pack_snapshot(replace(SNAPSHOT, version=3)),
             "of version 3, this release reads 1 to 2; resume",
         ),
         (b"\x81\xa7version\x01", "cannot be read: .*missing required field"),

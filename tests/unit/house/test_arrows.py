@@ -27,6 +27,8 @@ PURE = (
     "coordinator/run_agents.py",
     "coordinator/run_answer.py",
     "coordinator/takeover.py",
+    "coordinator/movement.py",
+    "coordinator/slots.py",
     "coordinator/outlook.py",
     "coordinator/run_snapshot.py",
     "coordinator/ledger.py",
