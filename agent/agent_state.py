@@ -48,7 +48,7 @@ from osbench.agent.agent_events import (
     WriteLog,
 )
 from osbench.agent.agent_parts import AgentPhase, AgentRun, WorkerSeat
-from osbench.agent.clock_fit import ClockFit
+from osbench.agent.clock_fit import PROBE_EVERY_NS, ClockFit
 from osbench.common.clock import NS_PER_S
 from osbench.common.messages import GOALS, PastWorker, Report, RunReport, WorkerReport
 
@@ -81,6 +81,8 @@ AGENT_TRANSITIONS: dict[AgentPhase, dict[AgentPhase, str]] = {
     AgentPhase.ENDED: {AgentPhase.PREPARING: "told to prepare once more"},
     AgentPhase.FAILED: {},
 }
+#: The lease counts from an answered probe, so several are sent within one, however short it is.
+PROBES_A_LEASE = 5
 #: How many deleted runs are remembered, so that a late word does not bring one back.
 REMEMBERED_RUNS = 256
 
@@ -187,6 +189,7 @@ class AgentState:
         if event.life != self.life:
             return
         self.lease_ns = event.lease_ns
+        self.fit.probe_every_ns = min(PROBE_EVERY_NS, event.lease_ns // PROBES_A_LEASE)
         if self.is_welcomed:
             return
         self.is_welcomed, self._changed = True, True

@@ -55,6 +55,8 @@ class ClockFit:
         self._since_ns = 0
         #: Probes of the burst not sent yet.
         self._burst_left = 0
+        #: Between two probes; a short lease needs more of them.
+        self.probe_every_ns = PROBE_EVERY_NS
         #: When the next probe is due; None before the first acquaintance.
         self._due_ns: int | None = None
 
@@ -71,7 +73,7 @@ class ClockFit:
             return False
         self._burst_left = max(self._burst_left - 1, 0)
         # A burst keeps its pace however rarely this is asked; what follows it need not be made up for.
-        self._due_ns = self._due_ns + BURST_EVERY_NS if self._burst_left else now_ns + PROBE_EVERY_NS
+        self._due_ns = self._due_ns + BURST_EVERY_NS if self._burst_left else now_ns + self.probe_every_ns
         return True
 
     def add(self, probe_sent_ns: int, received_ns: int, replied_ns: int, now_ns: int) -> bool:

@@ -16,7 +16,6 @@ import msgspec
 import uvloop
 
 from osbench.agent.config import MAX_WORKERS, AgentConfig, default_config_path, default_spool_path, read_config
-from osbench.agent.daemonize import Launch, daemonize, log_to, open_log
 from osbench.agent.open_files import GOOD_NOFILE, raise_open_files
 from osbench.agent.spool_folder import SpoolFolder
 from osbench.agent.spool_lock import SpoolLock, holder
@@ -24,6 +23,7 @@ from osbench.agent.status import moment, read_status, span, status_lines
 from osbench.agent.supervisor import Supervisor
 from osbench.common.clock import NS_PER_S
 from osbench.common.curve import fingerprint
+from osbench.common.daemonize import Launch, daemonize, log_to, open_log
 from osbench.common.error import AgentError, InputError, OsbenchError
 from osbench.common.invitation import MAX_LINE_CHARACTERS, parse_invitation
 from osbench.common.logs import FORMATS, LEVELS, configure_logging

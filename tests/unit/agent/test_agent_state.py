@@ -1,5 +1,6 @@
 """An agent's state, by trace: the lease, orders, workers that die, and what is reported of all that."""
 
+from itertools import pairwise
 from typing import Any
 
 from msgspec.structs import replace
@@ -403,6 +404,22 @@ def test_time_in_which_the_supervisor_itself_stood_still_does_not_count_against_
 
 
 # The lease
+
+
+def test_a_short_lease_is_kept_alive_by_more_probes() -> None:
+    """With a probe every five seconds an agent would drain again and again under a lease of four."""
+    state = AgentState("a", 1, AgentSettings(workers=1))
+    state.handle(LifeFound(now_ns=0, past=()))
+    state.handle(Connected(now_ns=0))
+    state.handle(Welcomed(now_ns=0, life=1, lease_ns=4 * S))
+    sent = [
+        now_ns
+        for now_ns in range(0, 4 * S, S // 10)
+        for said in state.handle(TimePassed(now_ns=now_ns))
+        if isinstance(said, SendProbe)
+    ]
+
+    assert max(later - earlier for earlier, later in pairwise([*sent, 4 * S])) <= S
 
 
 def test_when_the_lease_is_over_the_run_is_drained_for_good() -> None:
