@@ -70,6 +70,10 @@ def body_of(body: bytes) -> Any:
         return "not JSON"
 
 
+#: Below these stand keys that users chose, of whatever servers are on the cloud at the moment.
+USERS_KEYS = frozenset({"metadata"})
+
+
 def key_paths(value: Any, path: str = "") -> Iterator[str]:
     """Every key with those that lead to it: `servers[].addresses.shared[].addr`; ids in keys as `{id}`."""
     if isinstance(value, dict):
@@ -77,7 +81,8 @@ def key_paths(value: Any, path: str = "") -> Iterator[str]:
             name = _ID.sub("{id}", str(key))
             inner_path = f"{path}.{name}" if path else name
             yield inner_path
-            yield from key_paths(inner, inner_path)
+            if name not in USERS_KEYS:
+                yield from key_paths(inner, inner_path)
     elif isinstance(value, list):
         for inner in value:
             yield from key_paths(inner, path + "[]")
