@@ -112,6 +112,7 @@ class EnrolmentDesk:
                 await asyncio.sleep(0)
         finally:
             watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
             self._socket.close(linger=0)
 
     async def _answer(self, frames: Sequence[zmq.Frame]) -> Enrolled | EnrolRefused:

@@ -61,6 +61,7 @@ class Gateway:
                 await asyncio.sleep(0)
         finally:
             watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     async def _take(self, frames: Sequence[zmq.Frame], received_ns: int) -> None:
         try:

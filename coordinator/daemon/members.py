@@ -5,6 +5,7 @@ the key ring, to the ingest process, and, of a name that lost its key, to the co
 """
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
@@ -19,6 +20,8 @@ from osbench.coordinator.store.values import KnownAgent
 log = logging.getLogger(__name__)
 
 FOLLOW_S = 1.0
+#: Agents are listed anew at each so many looks at their keys.
+LIST_EVERY = 5
 DRAINED = "drained"
 
 
@@ -70,11 +73,12 @@ class Members:
 
     async def follow(self) -> None:
         """Keep up with the store, for ever."""
-        while True:
+        for look in itertools.count(1):
             await asyncio.sleep(FOLLOW_S)
             try:
                 await self.refresh()
-                self.known = {agent.name: agent for agent in await asyncio.to_thread(self._store.agent_list)}
+                if look % LIST_EVERY == 0:
+                    self.known = {agent.name: agent for agent in await asyncio.to_thread(self._store.agent_list)}
             except StoreError as error:
                 log.error("the store does not tell who is enrolled; those known so far are: %s", error)
 

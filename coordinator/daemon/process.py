@@ -1,4 +1,4 @@
-"""The daemon as a process of its host: one for each home, found again by others, sent to the background.
+"""The daemon as a process of its host: one for each home, found again by others, told to end.
 
 Rules: the lock is the system's, so a process that died holds nothing; the file beside it only tells who it is. Nobody
 signals a process that is not known for sure to be the daemon.
@@ -59,12 +59,6 @@ class DaemonProcess:
             return None
         return known.alive() if known is not None else None
 
-    def is_up(self) -> bool:
-        """Whether it serves: its API file is there, and newer than its process."""
-        with contextlib.suppress(OSError):
-            return (self._home / "api.json").stat().st_mtime >= self._known.stat().st_mtime
-        return False
-
     def terminate(self, process: psutil.Process, timeout_s: float) -> None:
         """SIGTERM, and wait for the end.
 
@@ -78,33 +72,3 @@ class DaemonProcess:
             if time.monotonic() >= deadline:
                 raise OsbenchError(f"process {process.pid} does not end within {timeout_s:g} s; its log says why")
             time.sleep(0.05)
-
-
-def daemonize(log_file: Path) -> bool:
-    """Go on in a process that no terminal ends; before any socket, thread or loop is made.
-
-    Returns:
-        True in the process that was called, False in the new one, whose output goes to the log.
-
-    Raises:
-        InputError: the log cannot be written.
-    """
-    try:
-        output = os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise InputError(f"log file {log_file}: {error.strerror}") from error
-    if (child := os.fork()) != 0:
-        os.close(output)
-        os.waitpid(child, 0)
-        return True
-    os.setsid()
-    if os.fork() != 0:
-        os._exit(0)
-    os.chdir("/")
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(nothing)
-    os.close(output)
-    return False
