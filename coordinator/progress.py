@@ -39,6 +39,10 @@ SHOWN_PHASES = {
 }
 
 
+#: Where a count is not known.
+UNKNOWN = -1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressUpdate:
     """How far a task is; several a second at most.
@@ -49,7 +53,7 @@ class ProgressUpdate:
         elapsed_ns: since the start of the load, 0 before. expected_ns: length of the load if the plan knows it.
         planned: iterations in all, None where only time ends the load.
         started, ended, failed, dropped: iterations so far; failed are among the ended.
-        in_flight: iterations now. rate_hz: that ended in the last seconds, a second.
+        in_flight: iterations now, UNKNOWN where nobody tells. rate_hz: that ended in the last seconds, a second.
         p95_us: of successful iterations so far, microseconds; None before the first.
         agents: that take part, of those asked for.
         warning: something the user should know now, e.g. a lost agent; shown once for each text.

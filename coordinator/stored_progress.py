@@ -1,16 +1,17 @@
 """How far a task is, as the store tells it: for who watches a task that another process runs.
 
-Rules: reads, never writes, and asks no process. What only the running process knows (iterations in flight, the rate) is
-left at its default; all that is shown is committed already.
+Rules: reads, never writes, asks no process. What only the running process knows, the iterations in flight, is said to be
+unknown; all that is shown is committed already, and the rate is that of the whole run so far.
 """
 
 from collections.abc import Callable, Iterator
 
+from osbench.common.clock import NS_PER_S
 from osbench.common.error import InputError
 from osbench.common.outcome import Outcome
 from osbench.coordinator.home import Home
 from osbench.coordinator.planner import expected_iterations, expected_load_ns
-from osbench.coordinator.progress import SHOWN_PHASES, Phase, ProgressUpdate, TaskOutcome
+from osbench.coordinator.progress import SHOWN_PHASES, UNKNOWN, Phase, ProgressUpdate, TaskOutcome
 from osbench.coordinator.run_events import RunPhase
 from osbench.coordinator.store.values import ITERATION
 from osbench.coordinator.task_line import UNDER_WAY
@@ -66,6 +67,7 @@ def stored_progress(store: TaskStore, task_id: str) -> ProgressUpdate:
     dropped = sum(row.n for row in counts if row.outcome == Outcome.DROPPED)
     ended = sum(row.n for row in counts) - dropped
     extent = store.extent_get(run.id)
+    elapsed_ns = max(extent.last_ended_ns, 0) if extent else 0
     schedule = run.plan.schedule if run.plan is not None else None
     return ProgressUpdate(
         task=task_id,
@@ -73,10 +75,12 @@ def stored_progress(store: TaskStore, task_id: str) -> ProgressUpdate:
         workloads=len(workloads),
         scenario=run.workload.scenario,
         phase=SHOWN_PHASES[RunPhase(run.phase)] if is_made else Phase.PREPARING,
-        elapsed_ns=max(extent.last_ended_ns, 0) if extent else 0,
+        elapsed_ns=elapsed_ns,
         expected_ns=expected_load_ns(schedule) if schedule is not None else None,
         planned=expected_iterations(schedule) if schedule is not None else None,
         ended=ended,
         failed=sum(row.n for row in counts if row.outcome not in (Outcome.OK, Outcome.DROPPED)),
         dropped=dropped,
+        in_flight=UNKNOWN,
+        rate_hz=ended * NS_PER_S / elapsed_ns if elapsed_ns else 0.0,
     )

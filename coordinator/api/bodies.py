@@ -7,7 +7,7 @@ none. Nothing of a bundle is a path that anybody opens here.
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from osbench.coordinator.agent_line import AgentLine
 from osbench.coordinator.deployment_state import Deployment
@@ -77,11 +77,14 @@ class DrainRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class TaskFilter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which tasks to list: those that meet all that is given. deployment: id or name."""
+    """Which tasks to list: those that meet all that is given. deployment: id or name.
 
-    deployment: Word | None = None
-    status: TaskStatus | None = None
-    tag: Word | None = None
+    Unset and not None, since a query has no null: `?tag=null` asks for the tag `null`.
+    """
+
+    deployment: Word | UnsetType = UNSET
+    status: TaskStatus | UnsetType = UNSET
+    tag: Word | UnsetType = UNSET
 
 
 class DeleteChoice(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -107,15 +107,9 @@ def _query_parameters(
         return []
     name = schema_of[id(operation.query)]["$ref"].rpartition("/")[2]
     return [
-        {"name": field, "in": "query", "required": False, "schema": _without_null(schema)}
+        {"name": field, "in": "query", "required": False, "schema": schema}
         for field, schema in components[name]["properties"].items()
     ]
-
-
-def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A query has no null: what may be left out is left out."""
-    options = [option for option in schema.get("anyOf", ()) if option != {"type": "null"}]
-    return options[0] if len(options) == 1 else schema
 
 
 def _answer(operation: Operation, schema_of: dict[int, Any]) -> dict[str, Any]:

@@ -102,6 +102,7 @@ async def serve_api(
         lifespan="off",
         interface="asgi3",
         log_config=None,
+        log_level=logging.ERROR,  # Its warnings are about what strangers send, as often as they like.
         access_log=False,
         proxy_headers=False,
         server_header=False,

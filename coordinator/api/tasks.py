@@ -33,7 +33,9 @@ REPORT_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsa
 async def list_tasks(office: Office, ask: Ask) -> TaskPage:
     wanted = ask.query_as(TaskFilter)
     lines = await office.read(
-        lambda: office.service.task_list(deployment=wanted.deployment, status=wanted.status, tag=wanted.tag)
+        lambda: office.service.task_list(
+            deployment=wanted.deployment or None, status=wanted.status or None, tag=wanted.tag or None
+        )
     )
     return TaskPage(tasks=tuple(placed(office, line) for line in lines))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 import click
 
 from osbench.common.clock import NS_PER_S, Clock
-from osbench.coordinator.progress import Phase, ProgressUpdate
+from osbench.coordinator.progress import UNKNOWN, Phase, ProgressUpdate
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -49,7 +49,9 @@ def heading(update: ProgressUpdate) -> str:
 def figures(update: ProgressUpdate) -> str:
     """The numbers: `450/1,000 12.3/s in flight 50 errors 3 p95 1.234 s 0:42`."""
     of = f"/{update.planned:,}" if update.planned is not None else ""
-    parts = [f"{update.ended:,}{of}", f"{rate(update.rate_hz)}/s", f"in flight {update.in_flight:,}"]
+    parts = [f"{update.ended:,}{of}", f"{rate(update.rate_hz)}/s"]
+    if update.in_flight != UNKNOWN:
+        parts.append(f"in flight {update.in_flight:,}")
     parts.append(f"errors {update.failed:,}")
     if update.dropped:
         parts.append(f"dropped {update.dropped:,}")

@@ -128,10 +128,12 @@ def test_tasks_are_listed_by_what_is_asked(client: httpx2.Client, task: str) -> 
         return [line["id"] for line in client.get(f"/v1/tasks{query}").json()["tasks"]]
 
     assert ids("") == ids("?tag=nightly&deployment=d1&status=init") == [task]
-    assert ids("?tag=other") == ids("?status=finished") == []
+    assert ids("?tag=other") == ids("?tag=null") == ids("?status=finished") == []
 
 
-@pytest.mark.parametrize("query", ["?status=finishd", "?stats=init", "?tag=a&tag=b", "?tag=", "?deployment=%00"])
+@pytest.mark.parametrize(
+    "query", ["?status=finishd", "?status=null", "?stats=init", "?tag=a&tag=b", "?tag=", "?deployment=%00"]
+)
 def test_a_query_that_does_not_fit_is_refused(client: httpx2.Client, query: str) -> None:
     answer = client.get(f"/v1/tasks{query}")
 
