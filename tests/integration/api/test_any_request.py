@@ -72,7 +72,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx2.Client]:
         office.close()
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow])
 @given(
     operation=st.sampled_from([one for one in OPERATIONS if one.name not in ("checkDeployment", "destroyDeployment")]),
     name=WORDS,
