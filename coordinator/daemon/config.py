@@ -33,7 +33,9 @@ class CoordinatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
         api_listen, api_port: of the REST API. api_allow_remote: the API may listen on an address that is not loopback;
             it has no TLS, so put a proxy that has before it.
         lease_s: so long agents go on without a word from here; then they drain by themselves.
-        agent_wait_s: how long a task waits for the agents it asks for, and they may take to get ready.
+        agent_wait_s: how long a task waits for the agents it asks for. ready_wait_s: how long those may take to get ready.
+        lost_wait_s: so long a run that could end waits for an agent that was lost; what that has not delivered by then
+            counts as lost, until it comes after all.
         start_margin_s: from the decision to start until the start; all agents must have heard of it by then.
         max_agents: that may be connected; decides how many open files are needed.
         max_queued: tasks that may wait.
@@ -49,6 +51,8 @@ class CoordinatorConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     api_allow_remote: bool = False
     lease_s: float = 60.0
     agent_wait_s: float = 60.0
+    ready_wait_s: float = 60.0
+    lost_wait_s: float = 60.0
     start_margin_s: float = 2.0
     max_agents: int = 1000
     max_queued: int = 1000
@@ -67,6 +71,8 @@ _BOUNDS: Mapping[str, tuple[float, float]] = {
     "api_port": (0, 65_535),
     "lease_s": (2, 3_600),
     "agent_wait_s": (1, 3_600),
+    "ready_wait_s": (1, 3_600),
+    "lost_wait_s": (0, 86_400),
     "start_margin_s": (0.1, 60),
     "max_agents": (1, 10_000),
     "max_queued": (1, 100_000),

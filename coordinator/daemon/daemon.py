@@ -97,7 +97,8 @@ class Daemon:
         """How runs are conducted over a network; agents are named by a crew."""
         return RunSettings(
             expected=(),
-            join_timeout_ns=round(self._config.agent_wait_s * NS_PER_S),
+            join_timeout_ns=round(self._config.ready_wait_s * NS_PER_S),
+            lost_wait_ns=round(self._config.lost_wait_s * NS_PER_S),
             start_margin_ns=round(self._config.start_margin_s * NS_PER_S),
         )
 
