@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,6 +96,9 @@ class Wire:
     ring: KeyRing
     peers: KeyedPeers
     heard: list[tuple[str, ToCoordinator]] = field(default_factory=list)
+    #: Told every message too, if set.
+    on_message: Callable[[str, ToCoordinator, int], None] | None = None
+    gateway: Gateway | None = None
     opened: list[Peer] = field(default_factory=list)
 
     def peer(self, key: KeyPair, server_key: str = SERVER.public) -> Peer:
@@ -113,8 +116,14 @@ async def wire(names: Mapping[str, str] = NAMES) -> AsyncIterator[Wire]:
     router = control_router(context, "tcp://127.0.0.1:*", server=SERVER)
     made = Wire(context, bound_endpoint(router), ring, KeyedPeers(ring))
     clock = SystemClock()
-    gateway = Gateway(router, clock, lambda agent, message, _: made.heard.append((agent, message)), made.peers)
-    listening = asyncio.create_task(gateway.listen())
+
+    def hear(agent: str, message: ToCoordinator, now_ns: int) -> None:
+        made.heard.append((agent, message))
+        if made.on_message is not None:
+            made.on_message(agent, message, now_ns)
+
+    made.gateway = Gateway(router, clock, hear, made.peers)
+    listening = asyncio.create_task(made.gateway.listen())
     try:
         yield made
     finally:
