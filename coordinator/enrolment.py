@@ -22,7 +22,7 @@ from osbench.common.messages import common_protocol, protocol_mismatch
 from osbench.common.release import release
 from osbench.common.sockets import bound_endpoint, enrol_router, tcp_endpoint
 from osbench.coordinator.bounded_log import BoundedLog
-from osbench.coordinator.handshakes import watch_handshakes
+from osbench.coordinator.handshakes import HandshakeWatch
 from osbench.coordinator.store.contract import AgentKeys
 from osbench.coordinator.store.values import Redemption
 
@@ -94,12 +94,13 @@ class EnrolmentDesk:
         self._on_enrolled = on_enrolled
         self._quota = Quota(RATE_HZ, clock)
         self._refused = BoundedLog(log, clock)
+        self._handshakes = HandshakeWatch(self._socket, "enrolment", clock)
         #: Where it is bound, with the port that the system chose if it was asked to.
         self.endpoint = bound_endpoint(self._socket)
 
     async def serve(self) -> None:
         """Answer, for ever."""
-        watching = asyncio.create_task(watch_handshakes(self._socket, "enrolment", self._clock))
+        watching = asyncio.create_task(self._handshakes.watch())
         try:
             while True:
                 frames = await self._socket.recv_multipart(copy=False)
@@ -112,6 +113,7 @@ class EnrolmentDesk:
                 await asyncio.sleep(0)
         finally:
             watching.cancel()
+            self._handshakes.close()
             await asyncio.gather(watching, return_exceptions=True)
             self._socket.close(linger=0)
 

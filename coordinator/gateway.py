@@ -18,7 +18,7 @@ from osbench.common.error import ProtocolError
 from osbench.common.messages import ClockProbe, ClockReply, Hello, Refusal, Report, ToAgent, ToCoordinator
 from osbench.common.wire import TO_COORDINATOR, decode, encode
 from osbench.coordinator.bounded_log import BoundedLog
-from osbench.coordinator.handshakes import watch_handshakes
+from osbench.coordinator.handshakes import HandshakeWatch
 from osbench.coordinator.peers import Peers
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,11 @@ class Gateway:
         self._on_message = on_message
         self._peers = peers
         self._refused = BoundedLog(log, clock)
+        self._handshakes = HandshakeWatch(socket, "control", clock)
 
     async def listen(self) -> None:
         """Take messages, for ever."""
-        watching = asyncio.create_task(watch_handshakes(self._socket, "control", self._clock))
+        watching = asyncio.create_task(self._handshakes.watch())
         try:
             while True:
                 for _ in range(TURN_MESSAGES):
@@ -61,6 +62,7 @@ class Gateway:
                 await asyncio.sleep(0)
         finally:
             watching.cancel()
+            self._handshakes.close()
             await asyncio.gather(watching, return_exceptions=True)
 
     async def _take(self, frames: Sequence[zmq.Frame], received_ns: int) -> None:

@@ -88,16 +88,28 @@ def monitor_of(router: AnySocket, channel: str) -> Any:
     return monitor
 
 
-async def watch_handshakes(router: zmq.asyncio.Socket, channel: str, clock: Clock) -> None:
-    """Log what happens at a router of the loop, until cancelled."""
-    heard = HandshakeLog(channel, clock)
-    monitor = monitor_of(router, channel)
-    try:
+class HandshakeWatch:
+    """Logs what happens at a router of the loop, from when it is made.
+
+    Args:
+        router: bound. channel: which, for the log. clock: of the bounded log.
+    """
+
+    def __init__(self, router: zmq.asyncio.Socket, channel: str, clock: Clock) -> None:
+        self._router = router
+        self._heard = HandshakeLog(channel, clock)
+        self._monitor = monitor_of(router, channel)
+
+    async def watch(self) -> None:
+        """Until cancelled."""
         while True:
-            heard.hear(await monitor.recv_multipart())
-    finally:
-        router.disable_monitor()
-        monitor.close(linger=0)
+            self._heard.hear(await self._monitor.recv_multipart())
+
+    def close(self) -> None:
+        """Let the monitor go, before the router is closed: a context waits for each socket that is open."""
+        if not self._monitor.closed:
+            self._router.disable_monitor()
+            self._monitor.close(linger=0)
 
 
 def _peer_of(descriptor: int) -> str:

@@ -68,6 +68,13 @@ class Peer:
                 if int(said["event"]) & wanted:
                     return int(said["value"])
 
+    async def is_cut_off(self) -> bool:
+        """Whether the connection was lost; looks for a moment at what happened since it was last looked."""
+        while await self.monitor.poll(50):
+            if (await recv_monitor_message(self.monitor))["event"] == zmq.EVENT_DISCONNECTED:
+                return True
+        return False
+
     async def say(self, *frames: bytes) -> None:
         async with asyncio.timeout(PATIENCE_S):
             await self.socket.send_multipart(frames)
