@@ -228,6 +228,7 @@ class Supervisor:
             await site.close()
         self._hosts.forget(run)
         self.index.forget(run)
+        self.uplink.forget(run)
         await asyncio.to_thread(self.folder.delete, run)
 
     def _site(self, run: str) -> RunSite:

@@ -53,6 +53,11 @@ class Uplink:
         """There is something new to ship."""
         self._wake.set()
 
+    def forget(self, run: str) -> None:
+        """The run is deleted: what is under way of it takes no credit from others."""
+        for key in [key for key in self._sent_ns if key.run == run]:
+            del self._sent_ns[key]
+
     async def ship(self) -> None:
         """Send within the credit, for ever."""
         while True:

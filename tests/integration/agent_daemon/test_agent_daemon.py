@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -35,15 +36,14 @@ def test_a_host_joins_starts_is_welcomed_ends_and_comes_back_under_a_new_life(
     assert answer.returncode == 0
     assert f"agent      load-1, process {first.pid}" in answer.stdout
     wait_for("a report", lambda: control_node.has_report_of("load-1", told["life"]))
-    (hello,) = control_node.heard
+    hello = control_node.heard[0]
     assert (hello.labels, hello.workers) == (("ssd",), 1)
 
     first.send_signal(signal.SIGTERM)
     assert first.wait(20) == 0
     gone = host.run("status")
     assert gone.returncode == 1
-    assert "is not running; it was last seen 0 s ago" in gone.stderr
-    assert f"as process {first.pid}" in gone.stderr
+    assert re.search(rf"is not running; it was last seen \d+ s ago .* as process {first.pid};", gone.stderr)
 
     host.start()
     wait_for("another life", lambda: any(one.life > told["life"] for one in control_node.heard))
