@@ -22,6 +22,7 @@ from osbench.agent.spool_lock import SpoolLock, holder
 from osbench.agent.status import moment, read_status, span, status_lines
 from osbench.agent.supervisor import Supervisor
 from osbench.common.clock import NS_PER_S
+from osbench.common.completion import complete_variable, completion_command
 from osbench.common.curve import fingerprint
 from osbench.common.daemonize import Launch, daemonize, log_to, open_log
 from osbench.common.error import AgentError, InputError, OsbenchError
@@ -265,21 +266,6 @@ def check(config_path: Path | None, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@click.pass_context
-def completion(context: click.Context, shell: str) -> None:
-    """Print the script that completes osbench-agent in a shell.
-
-    Example: osbench-agent completion bash > ~/.local/share/bash-completion/completions/osbench-agent
-    """
-    from click.shell_completion import get_completion_class
-
-    found = get_completion_class(shell)
-    assert found is not None, f"click has no completion for {shell}"
-    click.echo(found(context.find_root().command, {}, "osbench-agent", "_OSBENCH_AGENT_COMPLETE").source())
-
-
-@cli.command()
 @config_option
 @json_option
 def status(config_path: Path | None, as_json: bool) -> None:
@@ -308,11 +294,14 @@ def status(config_path: Path | None, as_json: bool) -> None:
         raise AgentError(f"agent {config.name} is not running{since}; start it with `osbench-agent start`")
 
 
+cli.add_command(completion_command("osbench-agent"))
+
+
 def main() -> None:
     """Entry point; ends with the exit code of the error that ended it."""
     try:
         # The name by which a shell asks for completions is that of the command, however it was started.
-        cli(prog_name="osbench-agent", complete_var="_OSBENCH_AGENT_COMPLETE", standalone_mode=False)
+        cli(prog_name="osbench-agent", complete_var=complete_variable("osbench-agent"), standalone_mode=False)
     except OsbenchError as error:
         click.echo(f"osbench-agent: {error}", err=True)
         sys.exit(error.exit_code)

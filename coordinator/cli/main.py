@@ -12,9 +12,9 @@ from typing import Any, NoReturn, TextIO
 
 import click
 
+from osbench.common.completion import completion_command
 from osbench.common.error import AbortedError, OsbenchError
 from osbench.coordinator.cli.agent import agent
-from osbench.coordinator.cli.completion import completion
 from osbench.coordinator.cli.demo import demo
 from osbench.coordinator.cli.deployment import deployment
 from osbench.coordinator.cli.options import local_option
@@ -136,7 +136,7 @@ def cli(workshop: Workshop, home: str | None, verbose: int, quiet: bool) -> None
     logging.basicConfig(level=LEVELS.get(workshop.verbosity, logging.DEBUG), handlers=[handler])
 
 
-for command in (demo, deployment, task, agent, scenario, completion):
+for command in (demo, deployment, task, agent, scenario, completion_command("osbench")):
     cli.add_command(command)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from osbench.common.completion import complete_variable, completion_command
 from osbench.common.daemonize import Launch, daemonize, log_to, open_log
 from osbench.common.error import AbortedError, InputError, OsbenchError
 from osbench.common.logs import FORMATS, LEVELS, configure_logging
@@ -18,6 +19,7 @@ from osbench.coordinator.daemon.membership_commands import invite, keys, revoke
 from osbench.coordinator.daemon.process import DaemonProcess
 from osbench.coordinator.home import Home, open_home
 
+SCRIPT = "osbench-coordinator"
 EPILOG_START = """\b
 Examples:
   osbench-coordinator start
@@ -63,7 +65,7 @@ class ErrorsToExitCodes(click.Group):
 
 
 @click.group(cls=ErrorsToExitCodes, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="osbench", prog_name="osbench-coordinator")
+@click.version_option(package_name="osbench", prog_name=SCRIPT)
 @click.option("--home", metavar="DIR", help="Where database, keys and state are kept.  [env: OSBENCH_HOME]")
 @click.pass_context
 def cli(context: click.Context, home: str | None) -> None:
@@ -178,13 +180,13 @@ def stop(context: click.Context, drain: bool, timeout_s: float | None) -> None:
     click.echo("Coordinator stopped.", err=True)
 
 
-for command in (invite, revoke, keys):
+for command in (invite, revoke, keys, completion_command(SCRIPT)):
     cli.add_command(command)
 
 
 def main() -> None:
     """The script `osbench-coordinator`."""
-    cli.main(prog_name="osbench-coordinator")
+    cli.main(prog_name=SCRIPT, complete_var=complete_variable(SCRIPT))
 
 
 if __name__ == "__main__":
