@@ -10,12 +10,13 @@ from osbench.common.clock import NS_PER_S
 from osbench.common.error import InputError
 from osbench.common.outcome import Outcome
 from osbench.coordinator.home import Home
+from osbench.coordinator.outcome_reader import stored_outcome
 from osbench.coordinator.planner import expected_iterations, expected_load_ns
 from osbench.coordinator.progress import SHOWN_PHASES, UNKNOWN, Phase, ProgressUpdate, TaskOutcome
 from osbench.coordinator.run_events import RunPhase
 from osbench.coordinator.store.values import ITERATION
 from osbench.coordinator.task_line import UNDER_WAY
-from osbench.coordinator.task_service import TaskStore, outcome_of
+from osbench.coordinator.task_service import TaskStore
 from osbench.coordinator.task_state import TaskStatus
 
 #: Statuses in which something came of a task.
@@ -45,7 +46,7 @@ def watch_stored(
                 raise InputError(f"task {task_id} is {status} and its process is gone: `osbench task resume {task_id}`")
             if status not in ENDED:
                 raise InputError(f"task {task_id} is {status}: nobody runs it")
-            yield outcome_of(store, task_id)
+            yield stored_outcome(store, task_id)
             return
         yield stored_progress(store, task_id)
         sleep(POLL_S)

@@ -16,7 +16,6 @@ from osbench.common.error import IncompleteError, InputError, SlaError
 from osbench.common.nearest import did_you_mean
 from osbench.coordinator.deployment_state import Deployment, DeploymentStatus
 from osbench.coordinator.home import Home
-from osbench.coordinator.progress import TaskOutcome
 from osbench.coordinator.result import TaskResult
 from osbench.coordinator.sla import Judgement, worst
 from osbench.coordinator.store.contract import Deployments, Records, Resources, Runs, Tasks
@@ -32,7 +31,6 @@ from osbench.coordinator.task_state import (
     TaskOptions,
     TaskStatus,
 )
-from osbench.coordinator.verdict import Verdict
 
 BEFORE_RUNNING = frozenset({TaskStatus.INIT, TaskStatus.VALIDATING, TaskStatus.VALIDATED})
 #: `runner` of tasks that a coordinator's daemon runs.
@@ -144,24 +142,6 @@ def _line(store: TaskStore, home: Home, task: Task, deployment_name: str) -> Tas
         ended_ns=task.ended_ns,
         is_run=home.is_task_run(task.id),
         load_ns=sum(extent.last_ended_ns - extent.first_started_ns for extent in extents if extent),
-    )
-
-
-def outcome_of(store: TaskStore, task_id: str) -> TaskOutcome:
-    """What came of a task that is at rest, as far as it is stored: the same that whoever ran it was told.
-
-    Raises:
-        NotFoundError: there is no such task.
-    """
-    task = store.task_get(task_id)
-    is_aborted = task.status is TaskStatus.ABORTED
-    return TaskOutcome(
-        task=task.id,
-        verdicts=tuple(msgspec.convert(run.verdict, Verdict) for run in store.run_list(task.id) if run.verdict),
-        # Only of a task that was ended because a criterion had failed the store says why it was ended.
-        is_aborted=is_aborted and not task.failure,
-        is_sla_abort=is_aborted and bool(task.failure),
-        failure="" if is_aborted else task.failure,
     )
 
 

@@ -61,7 +61,9 @@ class ApiClient:
         self._release = release
         #: Release of whoever answered last, empty if he did not say.
         self._heard = ""
-        self._http = http or httpx.Client(trust_env=False, follow_redirects=False)
+        # Reading the system's certificates takes longer than a request; over plain HTTP nobody asks for them.
+        is_tls = access.url.startswith("https:")
+        self._http = http or httpx.Client(trust_env=False, follow_redirects=False, verify=is_tls)
         self._headers = {"authorization": f"Bearer {access.token}", "accept": "application/json, text/event-stream"}
 
     def __enter__(self) -> "ApiClient":

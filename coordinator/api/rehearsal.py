@@ -11,10 +11,11 @@ from osbench.common.error import InputError, NotFoundError
 from osbench.common.task import TaskSpec
 from osbench.coordinator.agent_line import AgentLine
 from osbench.coordinator.desk import CoordinatorStatus
+from osbench.coordinator.outcome_reader import stored_outcome
 from osbench.coordinator.progress import ProgressUpdate, TaskOutcome
 from osbench.coordinator.store.contract import Store
 from osbench.coordinator.task_file.reader import LoadedTask
-from osbench.coordinator.task_service import create_task, outcome_of
+from osbench.coordinator.task_service import create_task
 from osbench.coordinator.task_state import TASK_AT_REST, Task, TaskOptions, TaskStatus
 
 
@@ -61,7 +62,7 @@ class RehearsedDesk:
         for update in self.told.get(task, ()):
             yield update
         if task not in self.told and found.status in TASK_AT_REST and task not in self.queue:
-            yield outcome_of(self.store, task)
+            yield stored_outcome(self.store, task)
 
     def position(self, task: str) -> int | None:
         return self.queue.index(task) + 1 if task in self.queue else None

