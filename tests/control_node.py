@@ -73,6 +73,11 @@ class ControlNode:
         self.stop()
         self._store.close()
 
+    def send(self, agent: str, message: ToAgent) -> None:
+        """Say something to an agent that was heard."""
+        assert self._loop is not None
+        assert asyncio.run_coroutine_threadsafe(self._gateway.send(agent, message), self._loop).result(10)
+
     def invite(self, name: str, minutes: float = 15.0) -> str:
         """The line for a host."""
         return invite(

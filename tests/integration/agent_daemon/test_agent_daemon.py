@@ -13,6 +13,8 @@ import pytest
 from control_node import ControlNode, LoadHost
 from local_osbench import wait_for
 
+from osbench.common.messages import Orders
+
 pytestmark = pytest.mark.slow
 
 MakeHost = Callable[[str], LoadHost]
@@ -183,6 +185,28 @@ def test_an_agent_comes_back_to_a_coordinator_that_was_started_again(
 
     host.wait_for_link("connected")
     wait_for("another hello", lambda: len(control_node.heard) > before)
+
+
+def test_a_run_that_only_the_spool_knows_is_named_and_deleted_and_nothing_outside_the_spool_ever_is(
+    control_node: ControlNode, load_host: MakeHost
+) -> None:
+    """After a reboot marks are not trusted: what nobody names would stay on the disk for ever."""
+    host = load_host("load-1")
+    host.join(control_node.invite("load-1"))
+    left = host.spool / "run-of-old"
+    left.mkdir()
+    (left / "1-0.marks").write_bytes(b"of another boot")
+    host.start()
+    wait_for("a hello", lambda: [hello.runs for hello in control_node.heard] and control_node.reports)
+
+    assert control_node.heard[-1].runs == ("run-of-old",)
+    for name in ("..", "../etc", str(host.config.parent)):
+        control_node.send("load-1", Orders(run=name, revision=1, goal="forget"))
+    control_node.send("load-1", Orders(run="run-of-old", revision=1, goal="forget"))
+
+    wait_for("the folder to be gone", lambda: not left.exists())
+    assert host.config.exists()
+    assert host.log().count("is no name of a run") == 3
 
 
 def test_a_healthy_host_passes_its_check_and_keys_that_others_can_read_are_refused(
