@@ -4,6 +4,9 @@ Rules: whoever is ready or running takes part, spread over agents first, so that
 to those who have fewest, and what a dead worker left is divided as its slots are. What a live worker left to certain
 others is divided among these as it was planned, as soon as each has a slot; if that takes long, among those that have.
 A rest that nobody can take waits for somebody, a replacement or an agent that joins, but not for ever.
+
+Many rests at once, which is what a worker with many shares leaves, are portioned: each goes to as few workers as its size
+asks for. Were each divided among all, the shares of a run would multiply with every death.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +21,8 @@ from osbench.coordinator.slots import SlotBook, fill
 
 #: Sum of the weights of a division, about, where they are large: exact proportions need no more.
 FINE = 1_000
+#: Stands for the size of a rest without end: more than any plan has.
+ENDLESS = 10**15
 
 
 def takers(parts: Iterable[AgentPart]) -> list[WorkerKey]:
@@ -43,6 +48,29 @@ def weigh(wanted: Mapping[WorkerKey, int]) -> tuple[Heir, ...]:
     if total <= FINE:
         return tuple(Heir(key, weight) for key, weight in wanted.items() if weight)
     return tuple(Heir(key, max(weight * FINE // total, 1)) for key, weight in wanted.items() if weight)
+
+
+def portion(sizes: Sequence[int | None], weights: Mapping[WorkerKey, int]) -> list[dict[WorkerKey, int]]:
+    """Which of these workers, with their weights, take each of several rests.
+
+    All together get by their weights, about, and at most as many shares are made as there are rests and workers; one rest
+    alone goes to all. Who has no weight gets nothing.
+
+    Args:
+        sizes: indices in each rest, 1 or more; None without end, which outweighs all that have one.
+    """
+    able = {key: weight for key, weight in weights.items() if weight}
+    counts = [ENDLESS if size is None else size for size in sizes]
+    total, whole = sum(counts), sum(able.values())
+    # What each should still get, times `whole`.
+    due = {key: weight * total for key, weight in able.items()}
+    found: list[dict[WorkerKey, int]] = [{} for _ in counts]
+    for at in sorted(range(len(counts)), key=lambda at: -counts[at]):
+        chosen = sorted(due, key=lambda key: -due[key])[: -(-len(due) * counts[at] // total)]
+        found[at] = {key: able[key] for key in able if key in chosen}
+        for key in chosen:
+            due[key] -= counts[at] * whole * able[key] // sum(found[at].values())
+    return found
 
 
 class Takeover:
@@ -81,9 +109,19 @@ class Takeover:
         """
         able = self.takers()
         granted = self._grant(able, revision)
+        for_all: list[Rest] = []
         for rest in list(self._ledger.rests):
-            if heirs := self._heirs_of(rest, able, granted):
-                self._hand_out(rest, heirs, due_ns, revision)
+            meant = {heir.key: heir.weight for heir in rest.heirs if heir.key in able}
+            lacking = [key for key in meant if self._slots.total is not None and not self._slots.of(key)]
+            if lacking and self._is_worth_waiting(rest):
+                continue
+            if ready := {key: weight for key, weight in meant.items() if key not in lacking}:
+                self._hand_out(rest, weigh(ready), due_ns, revision)
+            else:
+                for_all.append(rest)
+        for rest, heirs in zip(for_all, self._portions(for_all, able, granted), strict=True):
+            if heirs:
+                self._hand_out(rest, weigh(heirs), due_ns, revision)
         count, now_ns = len(self._ledger.rests), self._answer.now_ns
         why = "no worker was left that could take it"
         self._ledger.give_up(now_ns, why, older_than_ns=now_ns - self._settings.takeover_wait_ns)
@@ -118,20 +156,17 @@ class Takeover:
         left = [held.left for held in self._ledger.open_of(key)]
         return None in left or sum(count or 0 for count in left) > self._slots.of(key)
 
-    def _heirs_of(self, rest: Rest, able: Sequence[WorkerKey], granted: Mapping[WorkerKey, int]) -> tuple[Heir, ...]:
-        """Who takes a rest now, and their weights; nobody if it has to wait."""
-        has_slots = self._slots.total is not None
-        meant = {heir.key: heir.weight for heir in rest.heirs if heir.key in able}
-        if meant:
-            lacking = [key for key in meant if has_slots and not self._slots.of(key)]
-            if lacking and self._is_worth_waiting(rest):
-                return ()
-            meant = {key: weight for key, weight in meant.items() if key not in lacking}
-        if not meant and has_slots:
-            meant = {key: granted.get(key, 0) if granted else self._slots.of(key) for key in able}
-        elif not meant:
-            meant = dict.fromkeys(sorted(able, key=lambda key: len(self._ledger.open_of(key))), 1)
-        return weigh(meant)
+    def _portions(
+        self, rests: Sequence[Rest], able: Sequence[WorkerKey], granted: Mapping[WorkerKey, int]
+    ) -> list[dict[WorkerKey, int]]:
+        """Who takes each of those rests that are for anybody, and their weights."""
+        if self._slots.total is not None:
+            weights = {key: granted.get(key, 0) if granted else self._slots.of(key) for key in able}
+        else:
+            weights = dict.fromkeys(sorted(able, key=lambda key: len(self._ledger.open_of(key))), 1)
+        ends = [self._ledger.end_of(rest) for rest in rests]
+        sizes = [None if end is None else end - rest.begin for rest, end in zip(rests, ends, strict=True)]
+        return portion(sizes, weights)
 
     def _is_worth_waiting(self, rest: Rest) -> bool:
         """Whether the worker that left it may yet set the slots free that go with it."""
