@@ -8,6 +8,7 @@ ALL = (
     ("ingest into SQLite", ("benchmarks.ingest",)),
     ("the simulated cloud", ("benchmarks.simulated_cloud", "--least", "3000")),
     ("arrivals at 500 a second", ("benchmarks.arrivals",)),
+    ("500 agents that beat at one coordinator", ("benchmarks.light_agents",)),
     ("a million calls through the transport", ("benchmarks.transport_soak",)),
 )
 

@@ -110,6 +110,7 @@ async def whole_path(url: str, calls: int) -> Cost:
             accounting = await conductor.conduct(
                 RunState(plan, settings),
                 Job(plan=plan, users=(user,)),
+                admits=lambda hello, taking: True,
                 on_phase=on_phase,
                 on_committed=lambda _: None,
             )
