@@ -6,9 +6,14 @@ a newer one replaces what was before. Whoever hears nothing says it again. New f
 All stamps are nanoseconds on the clock of the one who says them, unless a field says otherwise.
 """
 
+from typing import Annotated
+
 import msgspec
 
 from osbench.common.share import Share
+
+#: What the database and every clock of ours can hold: a larger number is refused where it comes in, not where it is stored.
+Int64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 #: Spoken here: every version from the lowest to the highest. An agent and a coordinator speak the highest that both know,
 #: and refuse each other where there is none.
@@ -22,15 +27,15 @@ GOALS = ("prepare", "run", "drain", "stop", "forget")
 class ClockProbe(msgspec.Struct, frozen=True, kw_only=True, tag="clock_probe"):
     """Agent to coordinator: `sent_ns` on the agent's clock."""
 
-    sent_ns: int
+    sent_ns: Int64
 
 
 class ClockReply(msgspec.Struct, frozen=True, kw_only=True, tag="clock_reply"):
     """Coordinator to agent: the probe's stamp, and when it came and left by the coordinator's clock (RFC 5905)."""
 
-    probe_sent_ns: int
-    received_ns: int
-    replied_ns: int
+    probe_sent_ns: Int64
+    received_ns: Int64
+    replied_ns: Int64
 
 
 class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
@@ -45,16 +50,16 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     """
 
     agent: str
-    life: int
-    protocol: int
+    life: Int64
+    protocol: Int64
     version: str
-    workers: int
-    cores: int
-    memory_bytes: int
-    nofile: int
+    workers: Int64
+    cores: Int64
+    memory_bytes: Int64
+    nofile: Int64
     labels: tuple[str, ...] = ()
     runs: tuple[str, ...] = ()
-    protocol_min: int = 1
+    protocol_min: Int64 = 1
 
 
 class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
@@ -63,9 +68,9 @@ class Welcome(msgspec.Struct, frozen=True, kw_only=True, tag="welcome"):
     `protocol` is the version that is spoken from now on.
     """
 
-    life: int
-    lease_ns: int
-    protocol: int = 1
+    life: Int64
+    lease_ns: Int64
+    protocol: Int64 = 1
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
@@ -81,7 +86,7 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
     """
 
     run: str
-    revision: int
+    revision: Int64
     job: bytes
     plugins: tuple[str, ...] = ()
 
@@ -89,8 +94,8 @@ class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
 class ShareLimit(msgspec.Struct, frozen=True, kw_only=True):
     """Of a share only the ranks below `limit` are the worker's, and what it has started already."""
 
-    epoch: int
-    limit: int
+    epoch: Int64
+    limit: Int64
 
 
 class WorkerShares(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,7 +106,7 @@ class WorkerShares(msgspec.Struct, frozen=True, kw_only=True):
         slots: iterations it may have in flight at once, in all its shares; None: as many as its shares bring along.
     """
 
-    worker: int
+    worker: Int64
     shares: tuple[Share, ...] = ()
     limits: tuple[ShareLimit, ...] = ()
     slots: int | None = None
@@ -121,11 +126,11 @@ class Orders(msgspec.Struct, frozen=True, kw_only=True, tag="orders"):
     """
 
     run: str
-    revision: int
+    revision: Int64
     goal: str
-    start_ns: int = 0
+    start_ns: Int64 = 0
     shares: tuple[WorkerShares, ...] = ()
-    life: int = -1
+    life: Int64 = -1
 
 
 class ShareProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,9 +139,9 @@ class ShareProgress(msgspec.Struct, frozen=True, kw_only=True):
     `limit`: it will never start this rank, nor any later one; -1 where it knows of no such rank but the share's end.
     """
 
-    epoch: int
-    started: int
-    limit: int = -1
+    epoch: Int64
+    started: Int64
+    limit: Int64 = -1
 
 
 class LostBatches(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,11 +150,11 @@ class LostBatches(msgspec.Struct, frozen=True, kw_only=True):
     `first_ns` and `last_ns` are relative to the start of the run.
     """
 
-    first_seq: int
-    last_seq: int
-    iterations: int
-    first_ns: int
-    last_ns: int
+    first_seq: Int64
+    last_seq: Int64
+    iterations: Int64
+    first_ns: Int64
+    last_ns: Int64
 
 
 class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,23 +175,23 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True):
         slots: it has no more in flight than this, and will not until newer orders allow it; -1 where that is not known.
     """
 
-    worker: int
+    worker: Int64
     state: str
     shares: tuple[ShareProgress, ...] = ()
-    started: int = 0
-    ended: int = 0
-    failed: int = 0
-    dropped: int = 0
-    in_flight: int = 0
-    last_seq: int = 0
-    iterations_written: int = 0
-    lag_max_ns: int = 0
-    stall_ns: int = 0
-    start_error_ns: int = -1
+    started: Int64 = 0
+    ended: Int64 = 0
+    failed: Int64 = 0
+    dropped: Int64 = 0
+    in_flight: Int64 = 0
+    last_seq: Int64 = 0
+    iterations_written: Int64 = 0
+    lag_max_ns: Int64 = 0
+    stall_ns: Int64 = 0
+    start_error_ns: Int64 = -1
     lost: tuple[LostBatches, ...] = ()
     error: str = ""
-    revision: int = 0
-    slots: int = -1
+    revision: Int64 = 0
+    slots: Int64 = -1
 
 
 class RunReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,12 +208,12 @@ class RunReport(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     run: str
-    revision: int
+    revision: Int64
     has_job: bool
     state: str
     workers: tuple[WorkerReport, ...] = ()
-    unacked: int = 0
-    spool_bytes: int = 0
+    unacked: Int64 = 0
+    spool_bytes: Int64 = 0
     error: str = ""
 
 
@@ -216,7 +221,7 @@ class PastWorker(msgspec.Struct, frozen=True, kw_only=True):
     """A worker of an earlier life of this agent, as its marks and its spool tell after the restart."""
 
     run: str
-    life: int
+    life: Int64
     worker: WorkerReport
 
 
@@ -231,33 +236,33 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     """
 
     agent: str
-    life: int
-    sequence: int
+    life: Int64
+    sequence: Int64
     runs: tuple[RunReport, ...] = ()
     past: tuple[PastWorker, ...] = ()
-    offset_ns: int = 0
-    offset_error_ns: int = -1
-    cpu_permille: int = 0
-    memory_permille: int = 0
+    offset_ns: Int64 = 0
+    offset_error_ns: Int64 = -1
+    cpu_permille: Int64 = 0
+    memory_permille: Int64 = 0
 
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, tag="ack"):
     """Ingest to agent, on the bulk channel: these batches are committed. `credit`: batches that may be under way."""
 
     run: str
-    life: int
-    worker: int
+    life: Int64
+    worker: Int64
     seqs: tuple[int, ...]
-    credit: int
+    credit: Int64
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True, tag="rejected"):
     """Ingest to agent, on the bulk channel: this batch cannot be taken, ever, and why. It counts as lost."""
 
     run: str
-    life: int
-    worker: int
-    seq: int
+    life: Int64
+    worker: Int64
+    seq: Int64
     reason: str
 
 

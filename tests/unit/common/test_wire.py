@@ -106,6 +106,10 @@ def packed(value: Any) -> bytes:
         (packed([wire.FRAME_VERSION, {}]), "refused"),
         (packed([wire.FRAME_VERSION, {"type": "welcome", "life": "2", "lease_ns": 1}]), "refused"),
         (packed([wire.FRAME_VERSION, {"type": "bogus"}]), "refused"),
+        (
+            packed([wire.FRAME_VERSION, {"type": "welcome", "life": 2**63, "lease_ns": 1}]),
+            "refused: .*9223372036854775807",
+        ),
         (b"\x92\x01" + b"\x91" * 2_000, "not msgpack"),
         (bytes(wire.MAX_CONTROL_BYTES + 1), "at most 16777216"),
     ],
