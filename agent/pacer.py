@@ -60,7 +60,7 @@ class Pacer:
     Attributes:
         schedule: the plan's.
         start_ns: start of the run on the agent's clock.
-        shares: in the order given.
+        shares: in the order given. oldest: closed loop: place of the first that may have something left to start.
         slots: iterations that may be in flight at once; None for no bound.
         in_flight: iterations under way.
         is_draining: nothing more is started.
@@ -70,6 +70,7 @@ class Pacer:
     schedule: Schedule
     start_ns: int
     shares: list[ShareState] = field(default_factory=list)
+    oldest: int = 0
     slots: int | None = None
     in_flight: int = 0
     is_draining: bool = False
@@ -132,12 +133,15 @@ class Pacer:
         assert isinstance(self.schedule, ClosedLoop), "only a closed loop has slots"
         if self._is_fenced(now_ns) or self._is_over(now_ns) or self._is_full:
             return None
-        for state in self.shares:
+        while self.oldest < len(self.shares):
+            state = self.shares[self.oldest]
             index = state.next_index()
             if index is not None:
                 state.started += 1
                 self.in_flight += 1
                 return state, index
+            # A share that has no more never has again.
+            self.oldest += 1
         return None
 
     def due(self, state: ShareState, now_ns: int) -> Iterator[Arrival]:
