@@ -133,27 +133,42 @@ class Movement:
 
     def _move(self, cuts: Mapping[WorkerKey, Sequence[Cut]], idle: Sequence[WorkerKey]) -> None:
         """Have these workers told to leave a part of what they have to those who have nothing."""
-        chosen = sorted((cut for own in cuts.values() for cut in own), key=lambda cut: -cut.weight)[:MAX_CUTS]
-        givers = [key for key in cuts if any(cut.held.key == key for cut in chosen)]
+        givers = list(cuts)
+        while givers:
+            chosen = sorted((cut for key in givers for cut in cuts[key]), key=lambda cut: -cut.weight)[:MAX_CUTS]
+            left, taking = self._slots_after(
+                [key for key in givers if any(cut.held.key == key for cut in chosen)], idle
+            )
+            if not taking:
+                return
+            # Of less than this somebody would get nothing; from fewer owners it need not be so much.
+            least = -(-(sum(left.values()) + sum(taking.values())) // min(taking.values()))
+            chosen = [cut for cut in chosen if cut.size is None or cut.size >= least]
+            if chosen:
+                self._tell(chosen, left, taking)
+                return
+            givers.pop()
+
+    def _slots_after(
+        self, givers: Sequence[WorkerKey], idle: Sequence[WorkerKey]
+    ) -> tuple[dict[WorkerKey, int], dict[WorkerKey, int]]:
+        """Slots of both when they are moved, of the idle only those that have some; 1 each where nobody counts them."""
         if self._slots.total is None:
-            rich, poor = [1] * len(givers), [1] * len(idle)
-        else:
-            rich, poor = even_out([self._slots.of(key) for key in givers], [self._slots.of(key) for key in idle])
-        taking = {key: slots for key, slots in zip(idle, poor, strict=True) if slots}
-        # Of less than this somebody would get nothing.
-        least = -(-(sum(rich) + sum(poor)) // min(taking.values())) if taking else 0
-        chosen = [cut for cut in chosen if cut.size is None or cut.size >= least]
-        if not taking or not chosen:
-            return
-        for key, left in zip(givers, rich, strict=True):
-            if self._slots.total is not None:
-                self._slots.ask_back(key, left)
+            return dict.fromkeys(givers, 1), dict.fromkeys(idle, 1)
+        rich, poor = even_out([self._slots.of(key) for key in givers], [self._slots.of(key) for key in idle])
+        left = dict(zip(givers, rich, strict=True))
+        return left, {key: slots for key, slots in zip(idle, poor, strict=True) if slots}
+
+    def _tell(self, chosen: Sequence[Cut], left: Mapping[WorkerKey, int], taking: Mapping[WorkerKey, int]) -> None:
+        givers = {cut.held.key for cut in chosen}
+        for key in givers:
+            self._slots.ask_back(key, left[key])
+            self._parts[key.agent].is_stale = True
         for cut in chosen:
             giver = cut.held.key
             # A giver goes on with what all givers of its group have together, out of what all have.
-            own = sum(rich) if rich[givers.index(giver)] else 0
+            own = sum(left.values()) if left[giver] else 0
             self._ledger.limit(cut.held, cut.rank, weigh({giver: own, **taking}))
-            self._parts[giver.agent].is_stale = True
         self._begun_ns, self._answer.is_dirty = self._answer.now_ns, True
         text = f"{len(chosen)} shares of {len(givers)} workers are divided anew: {len(taking)} have nothing to do"
         self._answer.note("shares_moving", text=text)

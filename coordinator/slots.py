@@ -118,14 +118,37 @@ def fill(have: Mapping[WorkerKey, int], count: int) -> dict[WorkerKey, int]:
 def even_out(givers: Sequence[int], takers: Sequence[int]) -> tuple[list[int], list[int]]:
     """Move slots from those who have most to those who have fewest, until no move would make it more even.
 
-    A giver is never left with fewer than a taker comes to, nor with none.
+    No giver is left with none, and none with fewer than a taker comes to.
     """
-    rich, poor = list(givers), list(takers)
-    while rich and poor:
-        most, least = max(rich), min(poor)
-        step = (most - least) // 2
-        if step < 1:
-            break
-        rich[rich.index(most)] -= step
-        poor[poor.index(least)] += step
+    if not givers or not takers:
+        return list(givers), list(takers)
+    # The highest level to which the takers can be filled by what the givers have above it.
+    level, high = min(takers), max(givers) + 1
+    while high - level > 1:
+        middle = (level + high) // 2
+        if sum(max(middle - slots, 0) for slots in takers) <= sum(max(slots - middle, 0) for slots in givers):
+            level = middle
+        else:
+            high = middle
+    poor = [max(slots, level) for slots in takers]
+    rich = _lower(givers, sum(poor) - sum(takers))
+    while max(rich) - min(poor) > 1:
+        rich[rich.index(max(rich))] -= 1
+        poor[poor.index(min(poor))] += 1
     return rich, poor
+
+
+def _lower(have: Sequence[int], count: int) -> list[int]:
+    """Take `count` slots from those who have most."""
+    low, high = -1, max(have)
+    # The lowest level down to which all can be cut.
+    while high - low > 1:
+        middle = (low + high) // 2
+        if sum(max(slots - middle, 0) for slots in have) <= count:
+            high = middle
+        else:
+            low = middle
+    left = [min(slots, high) for slots in have]
+    for _ in range(count - (sum(have) - sum(left))):
+        left[left.index(max(left))] -= 1
+    return left

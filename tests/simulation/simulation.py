@@ -196,6 +196,7 @@ def build(seed: int) -> Simulation:
         is_short = (plan.schedule.iterations or LARGE) < 30 * (bound or 1)
     else:
         is_short = plan.schedule.intended_start_ns(plan.schedule.iterations - 1) < 15 * NS_PER_S
+        is_short = is_short or plan.schedule.iterations < 15 * workers
     is_for_all = is_shared and (bound or workers) >= workers and not is_eager and not is_short
     simulation = Simulation(world, network, history, coordinator, agents, is_undisturbed, is_for_all)
     if not is_undisturbed:

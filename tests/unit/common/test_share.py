@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from osbench.common.share import Share, divide, divide_rest, divide_slots, pattern
+from osbench.common.share import Share, divide, divide_ranks, divide_rest, divide_slots, pattern
 
 weights_lists = st.lists(st.integers(0, 12), min_size=1, max_size=7).filter(any)
 
@@ -102,6 +102,39 @@ def test_after_any_chain_of_deaths_nothing_is_missing_and_nothing_is_there_twice
 
     assert sorted(started + indices(tuple(alive))) == list(range(iterations))
     assert slots is None or sum(share.slots or 0 for share in alive) == slots
+
+
+@given(deaths())
+def test_whatever_ends_are_cut_off_and_divided_anew_nothing_is_missing_and_nothing_is_there_twice(
+    case: tuple[int, int | None, list[int], list[tuple[int, int, list[int]]]],
+) -> None:
+    """This is what makes it exact to move a part of a share while its owner goes on with the other."""
+    iterations, slots, weights, chain = case
+    alive = [(share, 0, share.size() or 0) for share in divide(1, iterations, slots, weights)]
+    for epoch, (owner, per_cent, takers) in enumerate(chain, start=2):
+        share, begin, end = alive.pop(owner % len(alive))
+        cut = begin + (end - begin) * per_cent // 100
+        alive.append((share, begin, cut))
+        alive += [(part, 0, part.size() or 0) for part in divide_ranks(epoch, share, cut, end, takers, slots)]
+
+    found = [share.index(rank) for share, begin, end in alive for rank in range(begin, end)]
+
+    assert sorted(index for index in found if index is not None) == list(range(iterations))
+    assert None not in found
+
+
+@given(st.integers(0, 40), st.integers(0, 40), weights_lists)
+def test_cutting_an_endless_share_twice_leaves_no_hole(first: int, second: int, takers: list[int]) -> None:
+    """The lower limit came later: what lies between the two is a rest with an end."""
+    low, high = sorted((first, second))
+    (share,) = divide(1, None, 2, (1,))
+    parts = (*divide_ranks(2, share, high, None, takers, 0), *divide_ranks(3, share, low, high, takers, 0))
+
+    found = [*islice(share.indices(), low)]
+    for part in parts:
+        found += takewhile(lambda index: index < 300, part.indices())
+
+    assert sorted(found) == list(range(300))
 
 
 @given(weights_lists, st.integers(0, 60), weights_lists)

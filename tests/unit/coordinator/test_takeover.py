@@ -1,11 +1,17 @@
-"""Who takes what others left, where they left much."""
+"""Who takes what others left: little or much, with the slots that are free."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
+from unit.coordinator.run_fleet import CLOSED, S, fleet, plan
+from unit.coordinator.run_fleet import worker as told
 
+from osbench.common.plan import ClosedLoop
+from osbench.coordinator.run_events import RunSettings, SaveRun
 from osbench.coordinator.run_snapshot import WorkerKey
-from osbench.coordinator.takeover import portion
+from osbench.coordinator.run_state import RunState
+from osbench.coordinator.takeover import FINE, portion, weigh
 
 
 def worker(number: int) -> WorkerKey:
@@ -64,3 +70,41 @@ def test_all_get_about_what_their_weights_ask_for(rests: int) -> None:
             got[key] += 800 * weight / sum(takers.values())
 
     assert all(abs(got[key] - rests * 100 * weight) <= 800 for key, weight in weights.items()), got
+
+
+A, B, C = (WorkerKey(agent, 1, 0) for agent in "abc")
+
+
+def test_weights_are_what_was_wanted_where_they_are_small() -> None:
+    assert weigh({A: 4, B: 0, C: 1}) == ((A, 4), (C, 1))
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**6), st.integers(1, 10**6))
+def test_large_weights_become_small_and_nobody_is_left_out(first: int, second: int, third: int) -> None:
+    """The pattern of a division is as long as their sum, and every worker makes it."""
+    heirs = weigh({A: first, B: second, C: third})
+
+    assert [heir.key for heir in heirs] == [A, B, C]
+    assert sum(heir.weight for heir in heirs) <= FINE + 3
+
+
+def test_the_slots_of_a_dead_worker_that_left_nothing_go_to_those_who_can_use_them() -> None:
+    """Otherwise the load would be smaller than asked for the rest of the run."""
+    agents = fleet(ClosedLoop(concurrency=2, iterations=100))
+    agents.running()
+
+    agents.report("a", 3 * S, "running", told("died", 50))
+
+    assert agents.state.slots.of(B) == 2
+
+
+def test_slots_of_a_run_saved_by_an_earlier_release_are_those_its_shares_brought_along() -> None:
+    agents = fleet()
+    agents.running()
+    (save, *_) = agents.report("a", 3 * S, "running", told("died", 2))
+    assert isinstance(save, SaveRun)
+    before = replace(save.snapshot, slots=None, divisions=save.snapshot.divisions[:1])
+
+    again = RunState.restore(plan(CLOSED), RunSettings(expected=("a", "b")), before, 5 * S)
+
+    assert again.slots.bound == {B: 1}
