@@ -17,6 +17,7 @@ from osbench.common.nearest import did_you_mean
 from osbench.coordinator.deployment_state import Deployment, DeploymentStatus
 from osbench.coordinator.home import Home
 from osbench.coordinator.result import TaskResult
+from osbench.coordinator.result_reader import FINAL_PHASES
 from osbench.coordinator.sla import Judgement, worst
 from osbench.coordinator.store.contract import Deployments, Records, Resources, Runs, Tasks
 from osbench.coordinator.task_file.arguments import parse_task_arguments
@@ -248,21 +249,30 @@ def mark_crashed(store: Tasks, task_id: str, failure: str) -> None:
 def check_resumable(store: TaskStore, home: Home, task_id: str) -> Task:
     """A task that was under way and whose process is gone.
 
+    Of a coordinator's tasks only one that crashed after all its load: nothing but its clean-up is left then, which needs
+    none of the coordinator's agents.
+
     Raises:
-        InputError: it is run by somebody, has ended, or was never started.
+        InputError: it is run by somebody, has ended, or was never started; or it is the coordinator's to go on with.
     """
     task = store.task_get(task_id)
     if home.is_task_run(task_id):
         raise InputError(f"task {task_id} is run by another process; there is nothing to resume")
-    if task.options.runner == DAEMON:
-        raise InputError(
-            f"task {task_id} is its coordinator's: that takes it up again by itself when it is started; "
-            f"`osbench-coordinator start`"
-        )
     if task.status not in RESUMABLE:
         words = ", ".join(sorted(RESUMABLE))
         raise InputError(f"task {task_id} is {task.status}; only one that was under way can be resumed: {words}")
+    if task.options.runner == DAEMON and not (task.status is TaskStatus.CRASHED and _is_all_run(store, task)):
+        raise InputError(
+            f"task {task_id} is its coordinator's, which takes up again what is under way when it is started: "
+            f"`osbench-coordinator start`; a task of it that crashed is started anew"
+        )
     return task
+
+
+def _is_all_run(store: TaskStore, task: Task) -> bool:
+    """Whether every workload of a task has a run that has ended and was judged."""
+    ended = {run.position for run in store.run_list(task.id) if run.phase in FINAL_PHASES and run.verdict}
+    return ended >= {workload.position for workload in task.spec.workloads}
 
 
 def delete_task(store: TaskStore, home: Home, task_id: str, *, force: bool) -> None:

@@ -203,10 +203,20 @@ def watch(workshop: Workshop, task_id: str | None, require_valid: bool) -> int:
 @pass_workshop
 def resume(workshop: Workshop, task_id: str | None, abort_on_sla_failure: bool, require_valid: bool) -> int:
     """Go on with a task of this machine whose process has died, from what is stored and spooled."""
+    from osbench.common.error import InputError, NotFoundError
     from osbench.coordinator.home import chosen_task
     from osbench.coordinator.task_service import check_resumable
 
     with workshop.local_service() as service:
-        found = check_resumable(service.store, workshop.home, chosen_task(workshop.home, task_id))
+        chosen = chosen_task(workshop.home, task_id)
+        try:
+            found = check_resumable(service.store, workshop.home, chosen)
+        except NotFoundError as error:
+            if workshop.access() is None:
+                raise
+            raise InputError(
+                f"task {chosen} is not of this machine: its coordinator takes up again what is under way when it is "
+                f"started; what a task left on the cloud is removed by this command on the coordinator's machine"
+            ) from error
         outcome = run_resumed(workshop, service.store, found.id, abort_on_sla_failure=abort_on_sla_failure)
         return show_outcome(workshop, service, outcome, require_valid=require_valid)

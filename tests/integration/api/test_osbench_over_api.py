@@ -180,6 +180,12 @@ def test_a_detached_task_is_only_put_into_the_queue(ready: Shell, task_file: str
     assert_fine(ready("task", "watch", task))
 
 
+def test_a_task_of_a_coordinator_is_not_resumed_from_elsewhere(ready: Shell, task_file: str) -> None:
+    assert_fine(ready("task", "start", task_file, "--detach"))
+
+    assert "is not of this machine: its coordinator takes up again" in ready("task", "resume").stderr
+
+
 def test_options_of_agents_started_here_need_local(ready: Shell, task_file: str) -> None:
     refused = ready("task", "start", task_file, "--workers", "2")
 

@@ -104,12 +104,18 @@ def test_ctrl_c_twice_ends_what_is_in_flight(osbench: Callable[..., str], starte
     assert run["phase"] != "running"
 
 
-def test_an_abort_from_another_shell_ends_the_task(
-    osbench: Callable[..., str], started: "subprocess.Popen[str]"
+def test_an_abort_from_another_shell_ends_the_task_and_whoever_watches_sees_it(
+    osbench: Callable[..., str], started: "subprocess.Popen[str]", environment: dict[str, str]
 ) -> None:
+    command = [sys.executable, "-c", PROGRAM, "task", "watch"]
+    watching = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert watching.stderr is not None
+    assert any("running" in line for line in watching.stderr)
     assert "asked to end" in osbench("task", "abort")
     code, said = ended(started)
+    watched, seen = ended(watching)
 
     assert code == 4, said
+    assert watched == 4, seen
     assert osbench("task", "status").splitlines()[0].endswith(": aborted")
     assert len(runs_of(osbench)) == 1

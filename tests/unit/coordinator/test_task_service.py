@@ -21,7 +21,7 @@ from osbench.coordinator.task_service import (
     request_end,
     usable_deployment,
 )
-from osbench.coordinator.task_state import TaskStatus
+from osbench.coordinator.task_state import TaskOptions, TaskStatus
 
 S = TaskStatus
 #: The statuses on the way to each one.
@@ -127,6 +127,22 @@ def test_only_a_task_that_was_under_way_is_resumed(
     else:
         with pytest.raises(InputError, match="only one that was under way can be resumed"):
             check_resumable(store, home, task)
+
+
+def test_of_a_coordinators_tasks_only_the_clean_up_is_resumed_here(store: Store, home: Home, task_in: MakeTask) -> None:
+    """Its load was for agents of the coordinator; going on with it on this machine would be another load."""
+    spec = store.task_get(task_in(S.INIT)).spec
+    task = store.task_create(
+        deployment=store.deployment_get("d").id, spec=spec, options=TaskOptions(runner="daemon")
+    ).id
+    for step in (*WAY[S.RUNNING], S.CRASHED):
+        store.task_update_status(task, step, failure="2 resources are left" if step is S.CRASHED else "")
+    with pytest.raises(InputError, match="is its coordinator's"):
+        check_resumable(store, home, task)
+    run = store.run_create(task=task, workload=spec.workloads[0])
+    store.run_update(run.id, phase="done", verdict={"generator": "VALID"})
+
+    assert check_resumable(store, home, task).id == task
 
 
 def test_a_status_that_is_no_longer_true_says_so(store: Store, home: Home, task_in: MakeTask) -> None:
