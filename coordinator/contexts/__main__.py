@@ -1,7 +1,6 @@
 """Entry of the contexts process; its standard input and output are the pipe to the coordinator."""
 
 import asyncio
-import logging
 import os
 import sys
 
@@ -9,6 +8,7 @@ import uvloop
 
 from osbench.common.cloud.administration import open_cloud
 from osbench.common.framing import pack_frame
+from osbench.common.logs import ENVIRONMENT_LEVEL, configure_child_logging
 from osbench.coordinator.contexts.messages import FromContexts
 from osbench.coordinator.contexts.server import ContextsServer
 
@@ -31,5 +31,6 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s contexts %(levelname)s %(name)s: %(message)s")
+    # On the terminal of a local run, which sets no level, only what needs somebody's eye.
+    configure_child_logging("contexts", {ENVIRONMENT_LEVEL: "WARNING", **os.environ})
     uvloop.run(serve())
