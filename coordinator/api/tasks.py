@@ -21,7 +21,8 @@ from osbench.coordinator.api.office import MAX_WATCHERS, Ask, Office
 from osbench.coordinator.api.stream import event_stream
 from osbench.coordinator.report.html import task_html
 from osbench.coordinator.report.json import task_json
-from osbench.coordinator.task_file.reader import load_rendered
+from osbench.coordinator.task_file.catalog import Catalog
+from osbench.coordinator.task_file.reader import LoadedTask, load_rendered
 from osbench.coordinator.task_line import TaskDetail, TaskLine
 from osbench.coordinator.task_service import DAEMON, SlaCheck, check_sla
 from osbench.coordinator.task_state import TaskOptions
@@ -43,13 +44,22 @@ async def list_tasks(office: Office, ask: Ask) -> TaskPage:
 async def submit_task(office: Office, ask: Ask) -> TaskLine:
     bundle = ask.body_as(SubmitBundle)
     options = task_options(bundle.options)
-    check_files(bundle.files)
-    loaded = await office.read(lambda: load_rendered(bundle.source, title=bundle.title, catalog=office.catalog))
+    loaded = await office.read(lambda: read_bundle(bundle, office.catalog))
     task = await office.desk.submit(
         loaded.spec, loaded.rendered, deployment=bundle.deployment, tags=bundle.tags, options=options
     )
     detail = await office.read(lambda: office.service.task_show(task.id))
     return placed(office, detail.line)
+
+
+def read_bundle(bundle: SubmitBundle, catalog: Catalog) -> LoadedTask:
+    """The task of a bundle; takes a while for a large one.
+
+    Raises:
+        InputError: its text or its files do not fit.
+    """
+    check_files(bundle.files)
+    return load_rendered(bundle.source, title=bundle.title, catalog=catalog)
 
 
 def task_options(asked: SubmitOptions) -> TaskOptions:

@@ -37,6 +37,7 @@ BODIES = [
     (b'\xff\xfe{"name": "d"}', 400, "InputError"),
     (b"", 400, "InputError"),
     (b" " * (2**20 + 1), 413, "TooLarge"),
+    (b'{"name": "d", "engine": "nowhere", "spec": {"a": [' + b"1," * 100_001 + b"1]}}", 413, "TooLarge"),
     (json.dumps({"name": "d", "engine": "nowhere", "spec": {"a": "\x00"}}).encode(), 201, ""),
 ]
 
