@@ -22,7 +22,8 @@ test: $(VENV)/installed  ## the fast suite, under a minute
 
 test-all: $(VENV)/installed  ## everything this machine can run
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not realcloud and not bench"
-	$(BIN)/python -m pytest -q -m "slow and not realcloud and not bench" --timeout 900
+	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "slow and not alone and not realcloud and not bench" --timeout 900
+	$(BIN)/python -m pytest -q -m "slow and alone and not realcloud and not bench" --timeout 900
 	$(BIN)/python -m pytest -q -m "realcloud" --timeout 1800
 
 bench: $(VENV)/installed  ## figures, as ratios against a peer measured in the same run

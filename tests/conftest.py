@@ -24,6 +24,17 @@ settings.register_profile("search", deadline=None, max_examples=1_000, suppress_
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
+#: What measures times or fills all cores runs after the rest of the slow suite, one test at a time.
+ALONE = tuple(Path(__file__).parent / "integration" / name for name in ("local_run", "daemon", "hosts"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs the machine for itself."""
+    for item in items:
+        if any(item.path.is_relative_to(folder) for folder in ALONE):
+            item.add_marker(pytest.mark.alone)
+
+
 def admin_of(auth_url: str) -> CloudCredentials:
     """The administrator that both kinds of cloud have."""
     return CloudCredentials(
