@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lab.cores import CoreShare
-from lab.namespaces import Keeper, children_of, wait_until
+from lab.namespaces import Keeper, children_of, state_of, wait_until
 
 Answer = TypeVar("Answer")
 
@@ -103,7 +103,7 @@ class Host:
         log = self.folder / f"output-{number}-{Path(command[0]).name}"
         with log.open("wb") as output:
             proxy = subprocess.Popen(
-                self._command(*command),
+                self.entering(*command),
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -124,7 +124,7 @@ class Host:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end; nothing is checked."""
         return subprocess.run(
-            self._command(*command),
+            self.entering(*command),
             input=stdin,
             capture_output=True,
             text=True,
@@ -141,7 +141,8 @@ class Host:
         """All that runs on it, by this machine's numbers."""
         return self._keeper.processes()
 
-    def _command(self, *command: str) -> list[str]:
+    def entering(self, *command: str) -> list[str]:
+        """The command line that runs a command on it, for what needs pipes of its own."""
         entering = self._keeper.entering(*command)
         return entering if self._cores is None else self._cores.limiting(*entering)
 
@@ -179,8 +180,9 @@ class Host:
         self._relay.stdin.flush()
 
     def freeze(self) -> None:
-        """Stop all its processes where they are."""
+        """Stop all its processes where they are; they are when this returns."""
         self._send_all(signal.SIGSTOP)
+        wait_until(lambda: all(state_of(pid) in "TZ" for pid in self.processes()), f"{self.name} to stand still")
 
     def thaw(self) -> None:
         """Let them go on."""

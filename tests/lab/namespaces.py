@@ -113,6 +113,14 @@ def children_of(pid: int) -> list[int]:
         return []
 
 
+def state_of(pid: int) -> str:
+    """One letter (proc(5), stat): T is stopped, Z waits to be reaped, as does what is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z"
+
+
 def wait_until(condition: Callable[[], object], what: str, patience_s: float = _START_S) -> None:
     """Look until it is so.
 

@@ -15,6 +15,13 @@ def can_have_hosts() -> None:
         pytest.skip(reason)
 
 
+@pytest.fixture(scope="module")
+def module_lab(can_have_hosts: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A network that all tests of a module share."""
+    with Lab(tmp_path_factory.mktemp("lab")) as made:
+        yield made
+
+
 @pytest.fixture
 def lab(can_have_hosts: None, tmp_path: Path) -> Iterator[Lab]:
     """A network without hosts; what a test makes in it ends with the test."""

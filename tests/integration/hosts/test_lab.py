@@ -142,7 +142,7 @@ def test_a_process_is_known_by_its_own_number_and_ends_with_its_own_code(lab: La
     asked = host.start("sh", "-c", "cat; sleep 0.2; exit 7", stdin="some words")
     killed = host.start("sleep", "60")
 
-    assert psutil.Process(killed.pid).cmdline() == ["sleep", "60"]
+    wait_until(lambda: psutil.Process(killed.pid).cmdline() == ["sleep", "60"], "the sleep, by its own number")
     assert killed.kill() == -signal.SIGKILL
     assert asked.wait() == 7
     assert asked.output() == "some words"
