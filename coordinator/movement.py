@@ -7,8 +7,8 @@ slots), so that nothing here has to be right for a run to be exact.
 - From a rank on. Open loop: the first that is due after a margin in which two trips fit, the orders to the owner and the
   new share to who takes it, so that nothing comes due between two owners. Closed loop: as many ranks further as the owner
   will start in that time, so that it does not run dry before its own new part has come.
-- What is left from there on is divided anew between its owner and the idle, by slots in closed loop, so that all have as
-  long to go. Whoever has no slot in the end takes nothing.
+- What is left from there on is divided anew between its owner and the idle, so that all have equally long to go
+  (balance): who has no more than its due gives nothing. Whoever has no slot in the end takes nothing.
 - Groups: eight owners at most give to the idle of one group, so that in a large fleet nobody collects hundreds of
   shares. Of each group only the largest shares are touched.
 - Not for small differences: only when somebody is idle, at most every `move_pause_ns`, and not when less than `worth_ns`
@@ -21,13 +21,14 @@ from dataclasses import dataclass
 from osbench.common.clock import NS_PER_S
 from osbench.common.plan import OpenLoop, Schedule
 from osbench.common.share import MAX_SHARES
+from osbench.coordinator.balance import Load, spare
 from osbench.coordinator.ledger import HeldShare, Ledger, first_rank_due
 from osbench.coordinator.run_answer import RunAnswer
 from osbench.coordinator.run_events import RunSettings
 from osbench.coordinator.run_parts import AgentPart
-from osbench.coordinator.run_snapshot import WorkerKey
+from osbench.coordinator.run_snapshot import Heir, WorkerKey
 from osbench.coordinator.slots import SlotBook, even_out
-from osbench.coordinator.takeover import weigh
+from osbench.coordinator.takeover import Takeover, weigh
 
 #: Workers that give to one group of idle ones, and shares that are touched for it.
 MAX_GIVERS = 8
@@ -53,7 +54,7 @@ class Movement:
 
     Args:
         schedule: the plan's. parts: all agents of the run. ledger: who owns what. slots: who may have how many in flight.
-        answer: to the event at hand. settings: when it is worth it.
+        takeover: what each has. answer: to the event at hand. settings: when it is worth it.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Movement:
         parts: Mapping[str, AgentPart],
         ledger: Ledger,
         slots: SlotBook,
+        takeover: Takeover,
         answer: RunAnswer,
         settings: RunSettings,
     ) -> None:
@@ -69,6 +71,7 @@ class Movement:
         self._parts = parts
         self._ledger = ledger
         self._slots = slots
+        self._takeover = takeover
         self._answer = answer
         self._settings = settings
         #: When something was begun last; None before the first time.
@@ -135,18 +138,15 @@ class Movement:
         """Have these workers told to leave a part of what they have to those who have nothing."""
         givers = list(cuts)
         while givers:
-            chosen = sorted((cut for key in givers for cut in cuts[key]), key=lambda cut: -cut.weight)[:MAX_CUTS]
-            left, taking = self._slots_after(
-                [key for key in givers if any(cut.held.key == key for cut in chosen)], idle
-            )
+            left, taking = self._slots_after(givers, idle)
             if not taking:
                 return
-            # Of less than this somebody would get nothing; from fewer owners it need not be so much.
-            least = -(-(sum(left.values()) + sum(taking.values())) // min(taking.values()))
-            chosen = [cut for cut in chosen if cut.size is None or cut.size >= least]
-            if chosen:
-                self._tell(chosen, left, taking)
+            chosen = sorted((cut for key in givers for cut in cuts[key]), key=lambda cut: -cut.weight)[:MAX_CUTS]
+            shared = [(cut, heirs) for cut in chosen if (heirs := self._heirs_of(cut, chosen, left, taking))]
+            if shared:
+                self._tell(shared, left, len(taking))
                 return
+            # From fewer owners each of the idle gets more of one.
             givers.pop()
 
     def _slots_after(
@@ -159,18 +159,30 @@ class Movement:
         left = dict(zip(givers, rich, strict=True))
         return left, {key: slots for key, slots in zip(idle, poor, strict=True) if slots}
 
-    def _tell(self, chosen: Sequence[Cut], left: Mapping[WorkerKey, int], taking: Mapping[WorkerKey, int]) -> None:
-        givers = {cut.held.key for cut in chosen}
-        for key in givers:
-            self._slots.ask_back(key, left[key])
+    def _heirs_of(
+        self, cut: Cut, chosen: Sequence[Cut], left: Mapping[WorkerKey, int], taking: Mapping[WorkerKey, int]
+    ) -> tuple[Heir, ...]:
+        """Who has what is behind a cut, its owner among them; none if it is too little to be divided, or not to spare."""
+        giver, slots = cut.held.key, sum(taking.values())
+        if cut.size is None:
+            return weigh({giver: left[giver], **taking})
+        loads = {key: Load(left[key], self._takeover.load_of(key).left) for key in left}
+        reach = sum(other.size or 0 for other in chosen if other.held.key == giver)
+        gives = min(spare(loads, slots)[giver], reach)
+        weights = {giver: (reach - gives) * slots, **{key: gives * count for key, count in taking.items()}}
+        # Of less than this somebody would get nothing.
+        least = -(-reach * slots // (gives * min(taking.values()))) if gives else 0
+        return weigh(weights) if gives and cut.size >= least else ()
+
+    def _tell(self, shared: Sequence[tuple[Cut, tuple[Heir, ...]]], left: Mapping[WorkerKey, int], takers: int) -> None:
+        for cut, heirs in shared:
+            self._ledger.limit(cut.held, cut.rank, heirs)
+        for key, slots in left.items():
+            self._slots.ask_back(key, slots)
             self._parts[key.agent].is_stale = True
-        for cut in chosen:
-            giver = cut.held.key
-            # A giver goes on with what all givers of its group have together, out of what all have.
-            own = sum(left.values()) if left[giver] else 0
-            self._ledger.limit(cut.held, cut.rank, weigh({giver: own, **taking}))
+        givers = {cut.held.key for cut, _ in shared}
         self._begun_ns, self._answer.is_dirty = self._answer.now_ns, True
-        text = f"{len(chosen)} shares of {len(givers)} workers are divided anew: {len(taking)} have nothing to do"
+        text = f"{len(shared)} shares of {len(givers)} workers are divided anew: {takers} have nothing to do"
         self._answer.note("shares_moving", text=text)
 
 

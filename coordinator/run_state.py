@@ -106,7 +106,9 @@ class RunState:
         #: By name: all that are expected, and whoever was admitted.
         self.parts = self._agents.parts
         self._takeover = Takeover(self.parts, self.ledger, self.slots, self._answer, settings)
-        self._movement = Movement(plan.schedule, self.parts, self.ledger, self.slots, self._answer, settings)
+        self._movement = Movement(
+            plan.schedule, self.parts, self.ledger, self.slots, self._takeover, self._answer, settings
+        )
         #: When the phase, the goal, or `collected` changed last.
         self._since_ns = 0
         #: Since when only lost agents have something left to start; None if that is not so.
@@ -334,7 +336,7 @@ class RunState:
                 self._agents.begin_again(part, self.revision)
 
     def _is_worth_joining(self, now_ns: int) -> bool:
-        left_ns = time_left_ns(self.plan.schedule, self.ledger, now_ns - self.start_ns)
+        left_ns = time_left_ns(self.plan.schedule, self.ledger, self.slots, now_ns - self.start_ns)
         return bool(self.ledger.rests) or left_ns is None or left_ns >= self.settings.worth_ns
 
     def _arm(self, now_ns: int) -> None:

@@ -1,9 +1,9 @@
 """Who takes what others left: rests and free slots, given to those workers that are there.
 
 Rules: whoever is ready or running takes part, spread over agents first, so that few slots go to many hosts. Free slots go
-to those who have fewest, and what a dead worker left is divided as its slots are. What a live worker left to certain
-others is divided among these as it was planned, as soon as each has a slot; if that takes long, among those that have.
-A rest that nobody can take waits for somebody, a replacement or an agent that joins, but not for ever.
+to those who have fewest, and what a dead worker left to those who have least to go (balance). What a live worker left to
+certain others is divided among these as it was planned, as soon as each has a slot; if that takes long, among those that
+have. A rest that nobody can take waits for somebody, a replacement or an agent that joins, but not for ever.
 
 Many rests at once, which is what a worker with many shares leaves, are portioned: each goes to as few workers as its size
 asks for. Were each divided among all, the shares of a run would multiply with every death.
@@ -12,6 +12,7 @@ asks for. Were each divided among all, the shares of a run would multiply with e
 from collections.abc import Iterable, Mapping, Sequence
 
 from osbench.common.share import MAX_SHARES
+from osbench.coordinator.balance import Load, lacking
 from osbench.coordinator.ledger import Ledger
 from osbench.coordinator.run_answer import RunAnswer
 from osbench.coordinator.run_events import RunSettings
@@ -108,18 +109,18 @@ class Takeover:
             revision: of the orders that will name the new shares and slots.
         """
         able = self.takers()
-        granted = self._grant(able, revision)
+        self._grant(able, revision)
         for_all: list[Rest] = []
         for rest in list(self._ledger.rests):
             meant = {heir.key: heir.weight for heir in rest.heirs if heir.key in able}
-            lacking = [key for key in meant if self._slots.total is not None and not self._slots.of(key)]
-            if lacking and self._is_worth_waiting(rest):
+            ready = {key: weight for key, weight in meant.items() if self._slots.total is None or self._slots.of(key)}
+            if len(ready) < len(meant) and self._is_worth_waiting(rest):
                 continue
-            if ready := {key: weight for key, weight in meant.items() if key not in lacking}:
+            if ready:
                 self._hand_out(rest, weigh(ready), due_ns, revision)
             else:
                 for_all.append(rest)
-        for rest, heirs in zip(for_all, self._portions(for_all, able, granted), strict=True):
+        for rest, heirs in zip(for_all, self._portions(for_all, able), strict=True):
             if heirs:
                 self._hand_out(rest, weigh(heirs), due_ns, revision)
         count, now_ns = len(self._ledger.rests), self._answer.now_ns
@@ -133,12 +134,15 @@ class Takeover:
             self._ledger.give_up(self._answer.now_ns, why)
             self._answer.is_dirty = True
 
-    def _grant(self, able: Sequence[WorkerKey], revision: int) -> dict[WorkerKey, int]:
-        """Give free slots to those who can use them; how many each got."""
+    def _grant(self, able: Sequence[WorkerKey], revision: int) -> None:
+        """Give free slots to those who can use them."""
         free, rests = self._slots.free, self._ledger.rests
         if not free:
-            return {}
+            return
+        # What is still to be left to somebody counts too: the slots that go with it may come free before it.
+        moving = (self._ledger.held[place] for places in self._ledger.open.values() for place in places)
         heirs = {heir.key for rest in rests for heir in rest.heirs}
+        heirs |= {heir.key for held in moving if held.is_moving for heir in held.heirs}
         is_for_all = any(not rest.heirs for rest in rests)
         # Where slots are still asked back from a worker, it is to have fewer and not more.
         needy = {
@@ -150,29 +154,31 @@ class Takeover:
         for key, count in granted.items():
             self._slots.grant(key, count, revision)
             self._parts[key.agent].is_stale = self._answer.is_dirty = True
-        return granted
 
     def _can_use_more(self, key: WorkerKey) -> bool:
         left = [held.left for held in self._ledger.open_of(key)]
         return None in left or sum(count or 0 for count in left) > self._slots.of(key)
 
-    def _portions(
-        self, rests: Sequence[Rest], able: Sequence[WorkerKey], granted: Mapping[WorkerKey, int]
-    ) -> list[dict[WorkerKey, int]]:
+    def _portions(self, rests: Sequence[Rest], able: Sequence[WorkerKey]) -> list[dict[WorkerKey, int]]:
         """Who takes each of those rests that are for anybody, and their weights."""
-        if self._slots.total is not None:
-            weights = {key: granted.get(key, 0) if granted else self._slots.of(key) for key in able}
-        else:
-            weights = dict.fromkeys(sorted(able, key=lambda key: len(self._ledger.open_of(key))), 1)
         ends = [self._ledger.end_of(rest) for rest in rests]
         sizes = [None if end is None else end - rest.begin for rest, end in zip(rests, ends, strict=True)]
-        return portion(sizes, weights)
+        by_shares = sorted(able, key=lambda key: len(self._ledger.open_of(key)))
+        loads = {key: self.load_of(key) for key in (able if self._slots.total is not None else by_shares)}
+        more = 0 if None in sizes else sum(size or 0 for size in sizes)
+        return portion(sizes, lacking(loads, more))
+
+    def load_of(self, key: WorkerKey) -> Load:
+        """What a worker has."""
+        left = sum(held.left or 0 for held in self._ledger.open_of(key))
+        return Load(1 if self._slots.total is None else self._slots.of(key), left)
 
     def _is_worth_waiting(self, rest: Rest) -> bool:
-        """Whether the worker that left it may yet set the slots free that go with it."""
-        source = self._ledger.held[rest.epoch, rest.owner].key
+        """Whether slots that go with what is moved may yet come free."""
         is_late = self._answer.now_ns >= rest.since_ns + self._settings.move_wait_ns
-        return not is_late and source in self._parts[source.agent].live and not self._slots.is_settled(source)
+        return not is_late and any(
+            not self._slots.is_settled(key) for part in self._parts.values() if part.is_spoken_to for key in part.live
+        )
 
     def _hand_out(self, rest: Rest, heirs: tuple[Heir, ...], due_ns: int, revision: int) -> None:
         source = self._ledger.held[rest.epoch, rest.owner].key

@@ -8,6 +8,7 @@ from osbench.common.plan import ClosedLoop, OpenLoop, RateStage, Schedule
 from osbench.coordinator.ledger import Ledger
 from osbench.coordinator.outlook import time_left_ns
 from osbench.coordinator.run_snapshot import WorkerKey
+from osbench.coordinator.slots import SlotBook
 
 S = NS_PER_S
 KEY = WorkerKey("a", 1, 0)
@@ -18,7 +19,9 @@ def left_s(schedule: Schedule, started: int, elapsed_s: int) -> float | None:
     ledger = Ledger(schedule)
     ledger.divide_plan([KEY], 1)
     ledger.advance(KEY, [ShareProgress(epoch=1, started=started)], 0, "")
-    left_ns = time_left_ns(schedule, ledger, elapsed_s * S)
+    slots = SlotBook(ledger.asked_slots)
+    slots.restore(ledger.slots_before())
+    left_ns = time_left_ns(schedule, ledger, slots, elapsed_s * S)
     return None if left_ns is None else left_ns / S
 
 

@@ -30,6 +30,7 @@ PURE = (
     "coordinator/movement.py",
     "coordinator/slots.py",
     "coordinator/outlook.py",
+    "coordinator/balance.py",
     "coordinator/run_snapshot.py",
     "coordinator/ledger.py",
     "coordinator/reckoning.py",
