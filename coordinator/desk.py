@@ -70,6 +70,14 @@ class Desk(Protocol):
         """
         ...
 
+    async def resume(self, task: str) -> str:
+        """Put a task that crashed into the queue again: it goes on where it was, and cleans up. Returns it in words.
+
+        Raises:
+            NotFoundError: there is none. InputError: it has not crashed, or the queue is full.
+        """
+        ...
+
     def updates(self, task: str) -> AsyncIterator[ProgressUpdate | TaskOutcome]:
         """How a task goes: the newest update first, then each as it comes; its outcome is the last.
 

@@ -64,6 +64,8 @@ class KeyedPeers:
         self._ring = ring
         #: Agent to its key and the routing id it was heard on last; one entry for each agent that ever was in the ring.
         self._routes: dict[str, tuple[str, bytes]] = {}
+        #: Agent to the address it was heard from when its connection was new.
+        self.addresses: dict[str, str] = {}
 
     def identify(self, frames: Sequence[zmq.Frame]) -> str:
         try:
@@ -74,7 +76,10 @@ class KeyedPeers:
         if name is None:
             cut_connection(frames[0])
             raise ProtocolError(f"key {key} is no agent's any more")
-        self._routes[name] = (key, frames[0].bytes)
+        routing_id = frames[0].bytes
+        if self._routes.get(name) != (key, routing_id):
+            self._routes[name] = (key, routing_id)
+            self.addresses[name] = str(frames[0].get("Peer-Address"))
         return name
 
     def route(self, name: str) -> bytes | None:

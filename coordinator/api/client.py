@@ -93,6 +93,9 @@ class ApiClient:
     def task_end(self, task: str, *, soft: bool) -> str:
         return self._ask("POST", f"/v1/tasks/{_part('task', task)}/abort", Said, body=EndRequest(soft=soft)).message
 
+    def task_resume(self, task: str) -> str:
+        return self._ask("POST", f"/v1/tasks/{_part('task', task)}/resume", Said).message
+
     def task_delete(self, task: str, *, force: bool) -> None:
         self._send("DELETE", f"/v1/tasks/{_part('task', task)}", query={"force": "true" if force else "false"})
 

@@ -127,6 +127,15 @@ OPERATIONS = (
         refusal=CONFLICT,
     ),
     Operation(
+        method="POST",
+        path="/v1/tasks/{task}/resume",
+        name="resumeTask",
+        summary="Put a task that crashed into the queue again: it goes on where it was, and cleans up.",
+        handle=tasks.resume_task,
+        answer=Said,
+        refusal=CONFLICT,
+    ),
+    Operation(
         method="GET",
         path="/v1/tasks/{task}/results",
         name="showResults",

@@ -53,6 +53,14 @@ class RehearsedDesk:
         self.store.task_update_status(task, TaskStatus.ABORTED)
         return f"Task {task} is taken out of the queue."
 
+    async def resume(self, task: str) -> str:
+        found = self.store.task_get(task)
+        if found.status is not TaskStatus.CRASHED:
+            raise InputError(f"task {task} is {found.status}; only one that crashed can be resumed")
+        self.store.task_update_status(task, TaskStatus.RUNNING)
+        self.queue.append(task)
+        return f"Task {task} goes on."
+
     async def updates(self, task: str) -> AsyncIterator[ProgressUpdate | TaskOutcome]:
         found = self.store.task_get(task)
         for shown in self.held:

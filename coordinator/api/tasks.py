@@ -125,6 +125,16 @@ async def end_task(office: Office, ask: Ask) -> Said:
     return Said(message=await office.read(lambda: office.service.task_end(task.id, soft=soft)))
 
 
+async def resume_task(office: Office, ask: Ask) -> Said:
+    task = await office.read(lambda: office.service.store.task_get(ask.path["task"]))
+    if task.options.runner != DAEMON:
+        raise InputError(
+            f"task {task.id} was run by a command on the coordinator's machine: "
+            f"`osbench --local task resume {task.id}` there"
+        )
+    return Said(message=await office.desk.resume(task.id))
+
+
 async def watch_task(office: Office, ask: Ask) -> Response:
     task = await office.read(lambda: office.service.store.task_get(ask.path["task"]))
     if office.watchers >= MAX_WATCHERS:

@@ -202,21 +202,16 @@ def watch(workshop: Workshop, task_id: str | None, require_valid: bool) -> int:
 @end_options
 @pass_workshop
 def resume(workshop: Workshop, task_id: str | None, abort_on_sla_failure: bool, require_valid: bool) -> int:
-    """Go on with a task of this machine whose process has died, from what is stored and spooled."""
-    from osbench.common.error import InputError, NotFoundError
+    """Go on with a task that crashed, from what is stored and spooled; it cleans up what it left on the cloud."""
     from osbench.coordinator.home import chosen_task
     from osbench.coordinator.task_service import check_resumable
 
+    chosen = chosen_task(workshop.home, task_id)
+    if workshop.access() is not None:
+        with workshop.service() as remote:
+            click.echo(remote.task_resume(chosen), err=True)
+            return follow(workshop, remote, chosen, is_ours=True, require_valid=require_valid)
     with workshop.local_service() as service:
-        chosen = chosen_task(workshop.home, task_id)
-        try:
-            found = check_resumable(service.store, workshop.home, chosen)
-        except NotFoundError as error:
-            if workshop.access() is None:
-                raise
-            raise InputError(
-                f"task {chosen} is not of this machine: its coordinator takes up again what is under way when it is "
-                f"started; what a task left on the cloud is removed by this command on the coordinator's machine"
-            ) from error
+        found = check_resumable(service.store, workshop.home, chosen)
         outcome = run_resumed(workshop, service.store, found.id, abort_on_sla_failure=abort_on_sla_failure)
         return show_outcome(workshop, service, outcome, require_valid=require_valid)

@@ -75,6 +75,7 @@ class Daemon:
         self._settled_ns = clock.now_ns() + COME_BACK_NS
         self._context = zmq.asyncio.Context()
         self._ring = KeyRing()
+        self._peers = KeyedPeers(self._ring)
         self._roster = Roster(RosterSettings(lease_ns=round(config.lease_s * NS_PER_S)))
         self._late = LateRecords(
             store,
@@ -163,7 +164,7 @@ class Daemon:
         stack.callback(gatekeeper.stop)
         await self._members.begin()
         control = control_router(self._context, config.endpoint(config.control_port), server=self._key)
-        self._conductor.gateway = Gateway(control, self._clock, self._conductor.hear_agent, KeyedPeers(self._ring))
+        self._conductor.gateway = Gateway(control, self._clock, self._conductor.hear_agent, self._peers)
         enrolment = EnrolmentDesk(
             self._context,
             config.endpoint(config.enrol_port),
@@ -225,6 +226,7 @@ class Daemon:
             roster=self._roster,
             conductor=self._conductor,
             clock=self._clock,
+            addresses=self._peers.addresses,
             version=version("osbench"),
             store_url=_without_password(self._home.database),
             processes=self._processes,

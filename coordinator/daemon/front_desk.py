@@ -34,7 +34,8 @@ class FrontDesk:
 
     Args:
         store: where all is kept. queue, bulletin, members, roster, conductor: the daemon's. clock: the coordinator's.
-        version: release. store_url: shown; without its password. processes: the daemon's own, by what they are for.
+        addresses: agents are heard from. version: release. store_url: shown; without its password.
+        processes: the daemon's own, by what they are for.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class FrontDesk:
         roster: Roster,
         conductor: Conductor,
         clock: Clock,
+        addresses: Mapping[str, str],
         version: str,
         store_url: str,
         processes: Callable[[], Mapping[str, int | None]],
@@ -58,6 +60,7 @@ class FrontDesk:
         self._roster = roster
         self._conductor = conductor
         self._clock = clock
+        self._addresses = addresses
         self._version = version
         self._store_url = store_url
         self._processes = processes
@@ -81,6 +84,9 @@ class FrontDesk:
 
     async def end(self, task: str, *, soft: bool) -> str:
         return await self._queue.end(task, soft=soft)
+
+    async def resume(self, task: str) -> str:
+        return await self._queue.resume(task)
 
     async def updates(self, task: str) -> AsyncIterator[ProgressUpdate | TaskOutcome]:
         await asyncio.to_thread(self._store.task_get, task)
@@ -139,6 +145,7 @@ class FrontDesk:
             offset_ns=report.offset_ns if report else 0,
             offset_error_ns=report.offset_error_ns if report else -1,
             heard_ago_s=self._heard_ago_s(entry, known),
+            address=self._addresses.get(name, ""),
         )
 
     def _standing(self, name: str, entry: RosterEntry | None, known: KnownAgent) -> Standing:

@@ -18,12 +18,11 @@ from osbench.coordinator.interruption import Interruption, follow_store
 from osbench.coordinator.outcome_reader import stored_outcome
 from osbench.coordinator.progress import ProgressUpdate, RunControls, TaskOutcome
 from osbench.coordinator.store.contract import Store
-from osbench.coordinator.task_service import mark_crashed, request_end
+from osbench.coordinator.task_service import DAEMON, mark_crashed, request_end
 from osbench.coordinator.task_state import Task, TaskStatus
 
 log = logging.getLogger(__name__)
 
-RUNNER = "daemon"
 #: Statuses in which a coordinator that died may have left a task, and what leads from each to `running`.
 WAYS_TO_RUN: dict[TaskStatus, tuple[TaskStatus, ...]] = {
     TaskStatus.INIT: (TaskStatus.VALIDATING, TaskStatus.VALIDATED, TaskStatus.RUNNING),
@@ -90,7 +89,7 @@ class TaskQueue:
     async def adopt(self) -> list[str]:
         """Take up what an earlier coordinator left, in the order of submission."""
         tasks = await asyncio.to_thread(self._store.task_list)
-        left = [task for task in tasks if task.options.runner == RUNNER and task.status in WAYS_TO_RUN]
+        left = [task for task in tasks if task.options.runner == DAEMON and task.status in WAYS_TO_RUN]
         # Whatever is under way has agents that wait for it.
         left.sort(key=lambda task: task.status is TaskStatus.INIT)
         for task in left:
@@ -113,6 +112,21 @@ class TaskQueue:
         if task == self.current and self._interruption is not None:
             self._interruption.reach(1 if soft else 2)
         return said
+
+    async def resume(self, task: str) -> str:
+        """Take up again a task that crashed.
+
+        Raises:
+            NotFoundError: there is none. InputError: it has not crashed, or no more tasks may wait.
+        """
+        found = await asyncio.to_thread(self._store.task_get, task)
+        if found.status is not TaskStatus.CRASHED:
+            raise InputError(f"task {task} is {found.status}; only one that crashed can be resumed")
+        if self.is_full:
+            raise InputError(f"{len(self._waiting)} tasks wait already, no more are taken; try again later")
+        await asyncio.to_thread(self._store.task_update_status, task, TaskStatus.RUNNING)
+        self.add(task)
+        return f"Task {task} goes on where it was left."
 
     async def work(self) -> None:
         """Run tasks, for ever."""

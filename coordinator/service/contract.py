@@ -70,6 +70,14 @@ class OsbenchService(Protocol):
         """
         ...
 
+    def task_resume(self, task: str) -> str:
+        """Have the coordinator go on with a task that crashed. Returns what it will do, in words.
+
+        Raises:
+            InputError: it has not crashed; or there is no coordinator, and whoever resumes it runs it himself.
+        """
+        ...
+
     def task_delete(self, task: str, *, force: bool) -> None:
         """Forget it and all that it stored.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from osbench.common.error import CoordinatorError
+from osbench.common.error import CoordinatorError, InputError
 from osbench.coordinator.agent_line import AgentLine
 from osbench.coordinator.deployment_service import (
     DeploymentConfig,
@@ -72,6 +72,9 @@ class LocalService:
 
     def task_end(self, task: str, *, soft: bool) -> str:
         return request_end(self.store, self.home, task, soft=soft)
+
+    def task_resume(self, task: str) -> str:
+        raise InputError(f"task {task} is gone on with by the process that resumes it: `osbench task resume {task}`")
 
     def task_delete(self, task: str, *, force: bool) -> None:
         delete_task(self.store, self.home, task, force=force)

@@ -113,6 +113,10 @@ class RemoteService:
         with self._connect() as client:
             return client.task_end(task, soft=soft)
 
+    def task_resume(self, task: str) -> str:
+        with self._connect() as client:
+            return client.task_resume(task)
+
     def task_delete(self, task: str, *, force: bool) -> None:
         with self._connect() as client:
             client.task_delete(task, force=force)

@@ -56,7 +56,8 @@ class ScriptedDesk(RehearsedDesk):
             await asyncio.sleep(0.02)
         if task in self.queue:
             self.queue.remove(task)
-            for status in (TaskStatus.VALIDATING, TaskStatus.VALIDATED, TaskStatus.RUNNING):
+            is_fresh = (await asyncio.to_thread(self.store.task_get, task)).status is TaskStatus.INIT
+            for status in (TaskStatus.VALIDATING, TaskStatus.VALIDATED, TaskStatus.RUNNING) if is_fresh else ():
                 await asyncio.to_thread(self.store.task_update_status, task, status)
             ended = TaskStatus.ABORTED if self.stopped.is_set() else TaskStatus.FINISHED
             if ended is TaskStatus.ABORTED:
@@ -180,10 +181,17 @@ def test_a_detached_task_is_only_put_into_the_queue(ready: Shell, task_file: str
     assert_fine(ready("task", "watch", task))
 
 
-def test_a_task_of_a_coordinator_is_not_resumed_from_elsewhere(ready: Shell, task_file: str) -> None:
-    assert_fine(ready("task", "start", task_file, "--detach"))
+def test_a_task_that_crashed_at_the_coordinator_is_resumed_from_anywhere(
+    ready: Shell, task_file: str, coordinator: Coordinator
+) -> None:
+    task = assert_fine(ready("task", "start", task_file, "--detach")).stdout.strip()
+    assert f"task {task} is init; only one that crashed can be resumed" in ready("task", "resume").stderr
+    coordinator.desk.queue.remove(task)
+    coordinator.desk.store.task_update_status(task, TaskStatus.CRASHED, failure="no cloud")
 
-    assert "is not of this machine: its coordinator takes up again" in ready("task", "resume").stderr
+    resumed = assert_fine(ready("task", "resume"))
+
+    assert f"Task {task} goes on." in resumed.stderr
 
 
 def test_options_of_agents_started_here_need_local(ready: Shell, task_file: str) -> None:

@@ -184,6 +184,23 @@ def test_a_task_that_has_ended_cannot_be_ended(stage: Stage) -> None:
         asyncio.run(stage.queue.end(task, soft=False))
 
 
+def test_a_task_that_crashed_can_be_taken_up_again(stage: Stage) -> None:
+    task = stage.task()
+    stage.failures = {task: CloudError("no cloud")}
+    stage.queue.add(task)
+    asyncio.run(working(stage, lambda: stage.status(task) is TaskStatus.CRASHED))
+    stage.failures.clear()
+
+    async def again() -> str:
+        said = await stage.queue.resume(task)
+        await working(stage, lambda: stage.status(task) is TaskStatus.FINISHED)
+        return said
+
+    assert asyncio.run(again()) == f"Task {task} goes on where it was left."
+    with pytest.raises(InputError, match="only one that crashed can be resumed"):
+        asyncio.run(stage.queue.resume(task))
+
+
 def test_a_task_deleted_while_it_waited_is_passed_over(stage: Stage) -> None:
     gone, next_one = stage.task(), stage.task()
     stage.queue.add(gone)
