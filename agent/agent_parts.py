@@ -27,6 +27,37 @@ class AgentPhase(Enum):
     FAILED = "failed"
 
 
+#: From each phase of a run at an agent, what leads to which other. A run is deleted from any, by `forget`.
+AGENT_TRANSITIONS: dict[AgentPhase, dict[AgentPhase, str]] = {
+    AgentPhase.PREPARING: {
+        AgentPhase.READY: "all workers ready",
+        AgentPhase.FAILED: "a worker cannot be made ready",
+        AgentPhase.ARMED: "orders to run",
+        AgentPhase.RUNNING: "orders to run, start is past",
+        AgentPhase.DRAINING: "orders to drain or stop",
+    },
+    AgentPhase.READY: {
+        AgentPhase.PREPARING: "a worker died, another takes its place",
+        AgentPhase.FAILED: "no worker left",
+        AgentPhase.ARMED: "orders to run",
+        AgentPhase.RUNNING: "orders to run, start is past",
+        AgentPhase.DRAINING: "orders to drain or stop",
+    },
+    AgentPhase.ARMED: {
+        AgentPhase.RUNNING: "start reached",
+        AgentPhase.DRAINING: "orders to drain or stop, or lease over",
+        AgentPhase.ENDED: "no worker left",
+    },
+    AgentPhase.RUNNING: {
+        AgentPhase.DRAINING: "orders to drain or stop, or lease over",
+        AgentPhase.ENDED: "no worker left",
+    },
+    AgentPhase.DRAINING: {AgentPhase.ENDED: "every worker ended or died"},
+    AgentPhase.ENDED: {AgentPhase.PREPARING: "told to prepare once more"},
+    AgentPhase.FAILED: {},
+}
+
+
 @dataclass(slots=True, kw_only=True, eq=False)
 class WorkerSeat:
     """One worker of this life."""
@@ -177,6 +208,26 @@ class AgentRun:
         """What a worker owns or owned, by the newest orders."""
         entries = self.orders.shares if self.orders else ()
         return next((entry for entry in entries if entry.worker == number), WorkerShares(worker=number))
+
+    def phase_at(self, now_ns: int) -> AgentPhase:
+        """Where it is, by its workers, its goal and the time."""
+        if self.phase is AgentPhase.FAILED:
+            return self.phase
+        if self.goal == "prepare":
+            ready = self.alive and all(seat.report.state == "ready" for seat in self.alive)
+            return AgentPhase.READY if ready else AgentPhase.PREPARING
+        if not self.alive:
+            ended = self.phase in (AgentPhase.ARMED, AgentPhase.RUNNING, AgentPhase.DRAINING, AgentPhase.ENDED)
+            return AgentPhase.ENDED if ended else AgentPhase.DRAINING
+        if self.goal == "run":
+            is_early = now_ns < self.start_ns and self.phase is not AgentPhase.RUNNING
+            return AgentPhase.ARMED if is_early else AgentPhase.RUNNING
+        return AgentPhase.DRAINING
+
+    def enter(self, phase: AgentPhase) -> None:
+        """Be there from now on."""
+        assert phase in AGENT_TRANSITIONS[self.phase], f"{self.phase} cannot become {phase}"
+        self.phase = phase
 
     def report(self) -> RunReport:
         """What is said of it."""

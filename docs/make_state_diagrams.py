@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from osbench.agent.agent_state import AGENT_TRANSITIONS
+from osbench.agent.agent_parts import AGENT_TRANSITIONS
 from osbench.coordinator.deployment_state import DEPLOYMENT_TRANSITIONS
 from osbench.coordinator.roster import STANDING_TRANSITIONS
 from osbench.coordinator.run_state import RUN_TRANSITIONS
@@ -40,7 +40,7 @@ def page() -> str:
         diagram(title, where, table)
         for title, where, table in (
             ("A run, in the coordinator", "coordinator/run_state.py, RUN_TRANSITIONS", RUN_TRANSITIONS),
-            ("A run, at an agent", "agent/agent_state.py, AGENT_TRANSITIONS", AGENT_TRANSITIONS),
+            ("A run, at an agent", "agent/agent_parts.py, AGENT_TRANSITIONS", AGENT_TRANSITIONS),
             ("An agent, in the roster", "coordinator/roster.py, STANDING_TRANSITIONS", STANDING_TRANSITIONS),
             ("A task", "coordinator/task_state.py, TASK_TRANSITIONS", TASK_TRANSITIONS),
             ("A deployment", "coordinator/deployment_state.py, DEPLOYMENT_TRANSITIONS", DEPLOYMENT_TRANSITIONS),

@@ -35,8 +35,8 @@ from osbench.agent.agent_events import (
     WorkerProgressed,
     WriteLog,
 )
-from osbench.agent.agent_parts import AgentPhase
-from osbench.agent.agent_state import AGENT_TRANSITIONS, AgentState
+from osbench.agent.agent_parts import AGENT_TRANSITIONS, AgentPhase
+from osbench.agent.agent_state import AgentState
 from osbench.common.clock import NS_PER_S
 from osbench.common.messages import (
     LostBatches,

@@ -44,6 +44,8 @@ PURE = (
     "coordinator/sla.py",
     "agent/agent_state.py",
     "agent/agent_events.py",
+    "agent/agent_parts.py",
+    "agent/foreman.py",
     "agent/clock_fit.py",
     "agent/pacer.py",
     "common/share.py",
