@@ -37,11 +37,20 @@ class HostProcess:
         if self.is_alive():
             os.kill(self.pid, number)
         if number in (signal.SIGKILL, signal.SIGCONT):
-            # nsenter stops itself when its child is stopped, and would not see it go on or die.
             self.wake()
 
+    def hold(self) -> None:
+        """Have the one that stands for it outside look away, while it is stopped.
+
+        nsenter stops itself when it sees its child stopped, and has it go on when it goes on itself: a moment after that
+        the child might have been stopped anew.
+        """
+        if self._proxy.poll() is None:
+            self._proxy.send_signal(signal.SIGSTOP)
+            wait_until(lambda: state_of(self._proxy.pid) in "TZ", "nsenter to stop")
+
     def wake(self) -> None:
-        """Have the one that stands for it outside look again, after it was stopped."""
+        """Have the one that stands for it outside look again."""
         if self._proxy.poll() is None:
             self._proxy.send_signal(signal.SIGCONT)
 
@@ -181,6 +190,8 @@ class Host:
 
     def freeze(self) -> None:
         """Stop all its processes where they are; they are when this returns."""
+        for one in self._started:
+            one.hold()
         self._send_all(signal.SIGSTOP)
         wait_until(lambda: all(state_of(pid) in "TZ" for pid in self.processes()), f"{self.name} to stand still")
 
@@ -201,11 +212,8 @@ class Host:
 
     def close(self) -> None:
         """End it and its network."""
-        for one in self._started:
-            one.wake()
+        self.kill()
         self._keeper.close()
-        for one in self._started:
-            one.wait()
         if self._relay is not None:
             assert self._relay.stdin is not None
             self._relay.stdin.close()
