@@ -25,6 +25,7 @@ What becomes of an index is decided by these rules; ledger.py keeps the books.
 
 from msgspec.structs import replace
 
+from osbench.common.clock import NS_PER_S
 from osbench.common.messages import GOALS
 from osbench.common.plan import ClosedLoop, OpenLoop, Plan
 from osbench.common.record import SUPERVISOR
@@ -75,6 +76,8 @@ RUN_TRANSITIONS: dict[RunPhase, dict[RunPhase, str]] = {
     RunPhase.ABORTED: {},
 }
 OVER = (RunPhase.DONE, RunPhase.ABORTED)
+#: How often it is looked whether somebody has nothing to do: it takes milliseconds in a large fleet.
+LOOK_NS = NS_PER_S
 
 
 class RunState:
@@ -111,6 +114,8 @@ class RunState:
         )
         #: When the phase, the goal, or `collected` changed last.
         self._since_ns = 0
+        #: When it was last looked whether somebody has nothing to do.
+        self._looked_ns = 0
         #: Since when only lost agents have something left to start; None if that is not so.
         self._alone_ns: int | None = None
 
@@ -346,9 +351,11 @@ class RunState:
     def _run(self, now_ns: int) -> None:
         if self._is_duration_over(now_ns) or (not self.ledger.rests and self._is_all_started(now_ns)):
             self._drain("drain", now_ns)
-        elif self._is_worth_joining(now_ns):
-            self._take_in()
-            self._movement.plan(self._takeover.takers())
+        elif now_ns >= self._looked_ns + LOOK_NS:
+            self._looked_ns = now_ns
+            if self._is_worth_joining(now_ns):
+                self._take_in()
+                self._movement.plan(self._takeover.takers())
 
     def _is_duration_over(self, now_ns: int) -> bool:
         schedule = self.plan.schedule

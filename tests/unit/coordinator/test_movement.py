@@ -29,18 +29,18 @@ def busy(
 
 
 def under_way(schedule: Schedule = LOAD, started: int = 300) -> Fleet:
-    """Ten seconds after the start; both agents tell how far they are."""
+    """Both agents tell how far they are, ten seconds after the start nearly."""
     agents = fleet(schedule)
     agents.running()
     for agent in "ab":
-        agents.report(agent, 12 * S, "running", busy((1, started), slots=3))
+        agents.report(agent, 11 * S, "running", busy((1, started), slots=3))
     return agents
 
 
 def joined(schedule: Schedule = LOAD, started: int = 300) -> Fleet:
     """The same, and agent x is ready: the others are told to leave it something."""
     agents = under_way(schedule, started)
-    agents.welcome("x", 12 * S)
+    agents.welcome("x", 11 * S)
     agents.report("x", 12 * S, "ready", busy(state="ready"))
     return agents
 
@@ -264,8 +264,8 @@ def test_in_a_large_fleet_nobody_collects_a_share_of_everybody() -> None:
     agents = fleet(ClosedLoop(concurrency=400, iterations=400_000), expected="".join(names))
     agents.running("".join(names))
     for name in names:
-        agents.report(name, 12 * S, "running", busy((1, 1_000), slots=10))
-    agents.welcome("x", 12 * S)
+        agents.report(name, 11 * S, "running", busy((1, 1_000), slots=10))
+    agents.welcome("x", 11 * S)
     agents.report("x", 12 * S, "ready", busy(state="ready"))
     givers = [name for name in names if told(agents, name).limits]
 
@@ -281,9 +281,9 @@ def test_in_a_large_fleet_nobody_collects_a_share_of_everybody() -> None:
 def test_who_has_no_more_than_its_due_gives_nothing() -> None:
     agents = fleet(LOAD)
     agents.running()
-    agents.report("a", 12 * S, "running", busy((1, 2_000), slots=3))
-    agents.report("b", 12 * S, "running", busy((1, 300), slots=3))
-    agents.welcome("x", 12 * S)
+    agents.report("a", 11 * S, "running", busy((1, 2_000), slots=3))
+    agents.report("b", 11 * S, "running", busy((1, 300), slots=3))
+    agents.welcome("x", 11 * S)
 
     agents.report("x", 12 * S, "ready", busy(state="ready"))
 
@@ -295,7 +295,7 @@ def test_the_long_end_of_one_worker_is_shared_though_the_others_have_nothing_lef
     """By the pace of all together it would soon be over; by that of its own slots it is not."""
     agents = fleet(LOAD)
     agents.running()
-    agents.report("b", 12 * S, "running", busy((1, 300), slots=3))
+    agents.report("b", 11 * S, "running", busy((1, 300), slots=3))
 
     agents.report("a", 12 * S, "running", busy((1, 3_000), slots=3))
 
@@ -307,9 +307,9 @@ def test_who_has_little_left_gives_slots_and_nothing_else() -> None:
     """Whoever is to take indices of another counts on them."""
     agents = fleet(LOAD)
     agents.running()
-    agents.report("a", 12 * S, "running", busy((1, 1_650), slots=3))
-    agents.report("b", 12 * S, "running", busy((1, 300), slots=3))
-    agents.welcome("x", 12 * S)
+    agents.report("a", 11 * S, "running", busy((1, 1_650), slots=3))
+    agents.report("b", 11 * S, "running", busy((1, 300), slots=3))
+    agents.welcome("x", 11 * S)
     agents.report("x", 12 * S, "ready", busy(state="ready"))
 
     agents.report("a", 13 * S, "running", busy((1, 1_700), slots=2))
