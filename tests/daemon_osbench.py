@@ -14,15 +14,10 @@ from typing import Any
 
 import psutil
 from local_osbench import wait_for
+from stored_records import StoredRecords
 
-from osbench.common.clock import SystemClock
-from osbench.common.record import decode_rows
 from osbench.coordinator.api.access import find_access
 from osbench.coordinator.api.client import ApiClient
-from osbench.coordinator.home import open_home
-from osbench.coordinator.result import RunResult
-from osbench.coordinator.result_reader import read_task
-from osbench.coordinator.store.sql import SqlStore, open_store
 
 PATIENCE_S = 60.0
 
@@ -42,7 +37,7 @@ def free_ports(count: int) -> list[int]:
 
 
 @dataclass
-class Daemons:
+class Daemons(StoredRecords):
     """One coordinator, its agents, and a shell beside it.
 
     Attributes:
@@ -187,43 +182,6 @@ class Daemons:
         )
         self.commands.append(process)
         return process
-
-    # What is stored.
-
-    def store(self) -> SqlStore:
-        home = open_home(str(self.home), {})
-        return open_store(home.database, clock=SystemClock(), key_file=home.key_file)
-
-    def result(self, task: str | None = None) -> RunResult:
-        """The first run of a task, of the last one if none is named."""
-        store = self.store()
-        try:
-            return read_task(store, task or store.task_list()[-1].id).runs[0]
-        finally:
-            store.close()
-
-    def stored_iterations(self) -> list[int]:
-        """Indices in all batches of the last task's run, as often as they are there."""
-        store = self.store()
-        try:
-            run = store.run_list(store.task_list()[-1].id)[0]
-            return [
-                row[0]
-                for batch in store.batch_iterate(run.id)
-                for row in decode_rows(batch.header, batch.body).iterations
-            ]
-        finally:
-            store.close()
-
-    def stored_count(self) -> int:
-        """How many iterations of the last task's run are stored."""
-        store = self.store()
-        try:
-            tasks = store.task_list()
-            runs = store.run_list(tasks[-1].id) if tasks else []
-            return sum(total.iterations for total in store.batch_totals(runs[0].id)) if runs else 0
-        finally:
-            store.close()
 
     def end_all(self) -> None:
         """End everything that was started here."""

@@ -12,13 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-
-from osbench.common.clock import SystemClock
-from osbench.common.record import decode_rows
-from osbench.coordinator.home import open_home
-from osbench.coordinator.result import RunResult
-from osbench.coordinator.result_reader import read_task
-from osbench.coordinator.store.sql import SqlStore, open_store
+from stored_records import StoredRecords
 
 PATIENCE_S = 60.0
 
@@ -59,7 +53,7 @@ def task_file(
 
 
 @dataclass
-class Osbench:
+class Osbench(StoredRecords):
     """One home, and the processes that work in it."""
 
     home: Path
@@ -108,41 +102,6 @@ class Osbench:
         """Spool segments of workers, oldest first."""
         found = [path for path in self.home.glob("agents/*/*/spool/*/*.seg") if "-65535-" not in path.name]
         return sorted(found)
-
-    def store(self) -> SqlStore:
-        home = open_home(str(self.home), {})
-        return open_store(home.database, clock=SystemClock(), key_file=home.key_file)
-
-    def result(self) -> RunResult:
-        """The last task's only run."""
-        store = self.store()
-        try:
-            return read_task(store, store.task_list()[-1].id).runs[0]
-        finally:
-            store.close()
-
-    def stored_iterations(self) -> list[int]:
-        """Indices in all batches of the last task's run, as often as they are there."""
-        store = self.store()
-        try:
-            run = store.run_list(store.task_list()[-1].id)[0]
-            return [
-                row[0]
-                for batch in store.batch_iterate(run.id)
-                for row in decode_rows(batch.header, batch.body).iterations
-            ]
-        finally:
-            store.close()
-
-    def stored_count(self) -> int:
-        """How many iterations are stored, without decoding."""
-        store = self.store()
-        try:
-            tasks = store.task_list()
-            runs = store.run_list(tasks[-1].id) if tasks else []
-            return sum(total.iterations for total in store.batch_totals(runs[0].id)) if runs else 0
-        finally:
-            store.close()
 
     def end_all(self) -> None:
         """End what a failed test left behind."""
