@@ -16,6 +16,7 @@ import psutil
 from local_osbench import wait_for
 from stored_records import StoredRecords
 
+from osbench.common.known_process import read_process
 from osbench.coordinator.api.access import find_access
 from osbench.coordinator.api.client import ApiClient
 
@@ -201,6 +202,16 @@ class Daemons(StoredRecords):
                 process.wait()
             if process.stdout is not None:
                 process.stdout.close()
+        self._end_clouds()
+
+    def _end_clouds(self) -> None:
+        """Simulated clouds outlive who made them."""
+        for path in self.home.glob("deployments/*/process.json"):
+            known = read_process(path)
+            cloud = known.alive() if known is not None else None
+            if cloud is not None:
+                cloud.terminate()
+                psutil.wait_procs([cloud], 10)
 
 
 def _finished(command: Sequence[str], given: str) -> subprocess.CompletedProcess[str]:
