@@ -25,7 +25,10 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 #: What measures times or fills all cores runs after the rest of the slow suite, one test at a time.
-ALONE = tuple(Path(__file__).parent / "integration" / name for name in ("local_run", "daemon", "hosts"))
+ALONE = tuple(
+    Path(__file__).parent / "integration" / name
+    for name in ("local_run/test_exact_load.py", "local_run/test_faults.py", "daemon/test_moving_load.py", "hosts")
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
