@@ -5,7 +5,7 @@ Rules: nothing is decided here. What a run answers is carried out by coordinator
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 
 from osbench.common.clock import NS_PER_MS, Clock
 from osbench.common.error import AgentError
@@ -88,6 +88,8 @@ class Conductor:
         #: Agents that get no new work until their operator says otherwise.
         self.drained: set[str] = set()
         self._runs: dict[str, ActiveRun] = {}
+        #: What runs are to be told that are about to be conducted: the store is being read for what it holds of them.
+        self._untold: dict[str, list[RunEvent]] = {}
         self._outbox: asyncio.Queue[tuple[str, Welcome | Refusal]] = asyncio.Queue()
         self.gateway: Gateway | None = None
         self.trouble = ""
@@ -102,7 +104,6 @@ class Conductor:
         admits: Admission,
         on_phase: Callable[[RunPhase], None],
         on_committed: Callable[[Committed], None],
-        stored: Iterable[CommittedBatch] = (),
         is_adopted: bool = False,
         until_delivered: bool = False,
     ) -> Accounting:
@@ -111,8 +112,8 @@ class Conductor:
         Args:
             state: its core, new or restored.
             job: what agents need. admits: whether an agent may take part, given the names of those that do.
-            stored: what the store holds of the run already. on_phase, on_committed: told as it goes.
-            is_adopted: the run was under way when an earlier coordinator died.
+            on_phase, on_committed: told as it goes.
+            is_adopted: the run was under way before, and the store may hold batches of it.
             until_delivered: the run is over: go on until no agent that can be heard holds anything of it.
 
         Returns:
@@ -128,6 +129,7 @@ class Conductor:
             on_phase=on_phase,
             on_committed=on_committed,
         )
+        untold = await self._read_stored(active.run) if is_adopted else ()
         self._runs[active.run] = active
         assert self.gateway is not None
         performing = Performer(self._store, self._clock, self.gateway)
@@ -136,7 +138,7 @@ class Conductor:
             for entry in self._roster.entries.values():
                 if entry.hello is not None:
                     self._introduce(active, entry.hello, self._clock.now_ns())
-            for event in self._committed_before(stored):
+            for event in untold:
                 self._tell(active, event)
             if not is_adopted:
                 self._tell(active, JobBuilt(now_ns=self._clock.now_ns()))
@@ -161,20 +163,30 @@ class Conductor:
             for agent, report in self.latest.items()
         )
 
+    async def _read_stored(self, run: str) -> list[RunEvent]:
+        """What the store holds of a run, and what it is told meanwhile: a batch may be committed, a user end it."""
+        untold = self._untold[run] = []
+        try:
+            self._hear_stored(await asyncio.to_thread(self._stored_of, run))
+        finally:
+            del self._untold[run]
+        return untold
+
     async def tell_stored_again(self) -> None:
         """Tell all runs what the store holds of them: the ingest process died, maybe between a commit and its word."""
-        for run, active in list(self._runs.items()):
-            stored = await asyncio.to_thread(self.stored_of, run)
-            for event in self._committed_before(stored):
-                self._tell(active, event)
+        for run in [*self._untold, *self._runs]:
+            self._hear_stored(await asyncio.to_thread(self._stored_of, run))
 
-    def stored_of(self, run: str) -> tuple[CommittedBatch, ...]:
+    def _stored_of(self, run: str) -> tuple[CommittedBatch, ...]:
         """What the store holds of a run, batch by batch; decoded, since the batches are the authority."""
         return tuple(summaries(self._store.batch_iterate(run)))
 
-    def _committed_before(self, batches: Iterable[CommittedBatch]) -> Iterator[BatchesCommitted]:
-        for (_, agent, life, worker), stored in stored_by_worker(batches).items():
-            yield BatchesCommitted(now_ns=self._clock.now_ns(), agent=agent, life=life, worker=worker, batches=stored)
+    def _hear_stored(self, batches: Iterable[CommittedBatch]) -> None:
+        """Tell runs of batches in the store; to be told of one twice does no harm."""
+        now_ns = self._clock.now_ns()
+        for (run, agent, life, worker), stored in stored_by_worker(batches).items():
+            event = BatchesCommitted(now_ns=now_ns, agent=agent, life=life, worker=worker, batches=stored)
+            self._tell_run(run, event)
 
     def remember_agents(self, lives: dict[str, int]) -> None:
         """After a restart: agents that a saved run knows."""
@@ -183,13 +195,11 @@ class Conductor:
 
     def drain(self, run: str, reason: str) -> None:
         """End a run: what is in flight may end."""
-        if run in self._runs:
-            self._tell(self._runs[run], DrainRequested(now_ns=self._clock.now_ns(), reason=reason))
+        self._tell_run(run, DrainRequested(now_ns=self._clock.now_ns(), reason=reason))
 
     def stop(self, run: str, reason: str) -> None:
         """End a run now."""
-        if run in self._runs:
-            self._tell(self._runs[run], StopRequested(now_ns=self._clock.now_ns(), reason=reason))
+        self._tell_run(run, StopRequested(now_ns=self._clock.now_ns(), reason=reason))
 
     def reports(self, run: str) -> list[RunReport]:
         """The last report of each agent about a run."""
@@ -229,12 +239,14 @@ class Conductor:
         """A message of the ingest process."""
         now_ns = self._clock.now_ns()
         if isinstance(message, IngestCommitted):
-            self._hear_committed(message, now_ns)
+            self._hear_stored(message.committed.batches)
+            for active in self._runs.values():
+                active.on_committed(message.committed)
         elif isinstance(message, IngestRejected):
             log.error(
                 "batch %d of %s worker %d refused: %s", message.seq, message.agent, message.worker, message.reason
             )
-            if message.run in self._runs and message.seq:
+            if message.seq:
                 event = BatchRejected(
                     now_ns=now_ns,
                     agent=message.agent,
@@ -244,19 +256,11 @@ class Conductor:
                     iterations=message.iterations,
                     reason=message.reason,
                 )
-                self._tell(self._runs[message.run], event)
+                self._tell_run(message.run, event)
         elif isinstance(message, IngestTrouble):
             self.trouble = message.error
             if message.error:
                 log.error("the store does not take batches, agents keep them: %s", message.error)
-
-    def _hear_committed(self, message: IngestCommitted, now_ns: int) -> None:
-        for (run, agent, life, worker), batches in stored_by_worker(message.committed.batches).items():
-            if run in self._runs:
-                event = BatchesCommitted(now_ns=now_ns, agent=agent, life=life, worker=worker, batches=batches)
-                self._tell(self._runs[run], event)
-        for active in self._runs.values():
-            active.on_committed(message.committed)
 
     def _keep_fit(self, active: ActiveRun, report: Report, now_ns: int) -> None:
         mine = active.reports.get(report.agent)
@@ -298,6 +302,13 @@ class Conductor:
             agent, message = await self._outbox.get()
             await self.gateway.send(agent, message)
 
+    def _tell_run(self, run: str, event: RunEvent) -> None:
+        """Tell a run, if it is conducted or about to be."""
+        if run in self._untold:
+            self._untold[run].append(event)
+        elif run in self._runs:
+            self._tell(self._runs[run], event)
+
     def _tell(self, active: ActiveRun, event: RunEvent) -> None:
         for instruction in active.state.handle(event):
             active.todo.put_nowait(instruction)
@@ -318,7 +329,7 @@ class Conductor:
 
     def is_conducted(self, run: str) -> bool:
         """Whether a run is under way here."""
-        return run in self._runs
+        return run in self._runs or run in self._untold
 
     def drain_agent(self, agent: str, *, undo: bool) -> None:
         """Have an agent start nothing more, in any run; or let it take part again."""

@@ -227,22 +227,23 @@ class TaskRun:
         if snapshot:
             saved = unpack_snapshot(snapshot)
             state = RunState.restore(plan, settings, saved, self._clock.now_ns())
-            stored = await asyncio.to_thread(self._conductor.stored_of, run.id)
             self._conductor.remember_agents(saved.lives)
         else:
-            state, stored = RunState(plan, settings), ()
+            state = RunState(plan, settings)
         live = LiveNumbers(run.id)
         conduct = asyncio.create_task(
             self._conductor.conduct(
                 state,
                 job,
                 admits=self._crew.admits,
-                stored=stored,
                 is_adopted=bool(snapshot),
                 on_phase=lambda _: None,
                 on_committed=live.add,
             )
         )
+        await asyncio.sleep(
+            0
+        )  # It has begun: what the user says from here on is heard; what was said before is said again.
         if self.aborted:
             self._conductor.drain(run.id, self.aborted)
         shown = asyncio.create_task(self._show_load(workload, state, live))

@@ -184,6 +184,10 @@ class Daemons(StoredRecords):
         self.commands.append(process)
         return process
 
+    def logs(self) -> str:
+        """What everybody here said, for whoever looks into a test that failed."""
+        return "\n".join(f"== {path}\n{path.read_text()}" for path in sorted(self.folder.glob("**/*.log")))
+
     def end_all(self) -> None:
         """End everything that was started here."""
         everything: list[subprocess.Popen[Any]] = [*self.commands, *self.agents.values()]

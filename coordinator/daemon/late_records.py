@@ -100,7 +100,6 @@ class LateRecords:
         if plan is None or not snapshot:
             raise OsbenchError("it was never started by this coordinator")
         saved = unpack_snapshot(snapshot)
-        stored = await asyncio.to_thread(conductor.stored_of, run)
         settings = replace(self._settings, expected=tuple(saved.lives))
         state = RunState.restore(plan, settings, saved, self._clock.now_ns())
         conductor.remember_agents(saved.lives)
@@ -110,7 +109,6 @@ class LateRecords:
             state,
             job,
             admits=lambda hello, taking: False,
-            stored=stored,
             is_adopted=True,
             until_delivered=True,
             on_phase=lambda _: None,

@@ -20,3 +20,4 @@ def daemons(tmp_path: Path) -> Iterator[Callable[..., Daemons]]:
     yield make
     for one in made:
         one.end_all()
+        print(one.logs())  # shown of tests that fail
