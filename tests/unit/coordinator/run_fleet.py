@@ -134,6 +134,18 @@ def fleet(schedule: Schedule = CLOSED, expected: str = "ab", min_agents: int = 0
     return Fleet(run_state(schedule, expected, min_agents))
 
 
+def ended(schedule: Schedule = CLOSED) -> Fleet:
+    """Everything was started, and both workers have ended with one batch each."""
+    agents = fleet(schedule)
+    agents.running()
+    for agent in "ab":
+        agents.report(agent, 3 * S, "running", worker("running", 5))
+    for agent in "ab":
+        agents.report(agent, 4 * S, "ended", worker("ended", 5, last_seq=1), unacked=1)
+    assert agents.state.phase is RunPhase.ENDING
+    return agents
+
+
 def orders_in(said: list[RunInstruction]) -> dict[str, SendOrders]:
     return {send.agent: send for send in said if isinstance(send, SendOrders)}
 

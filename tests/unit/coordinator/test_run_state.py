@@ -1,29 +1,25 @@
-"""A run's state, by trace: when it starts, what it divides, how it ends, and what it tells a restarted coordinator."""
+"""A run's state, by trace: when it starts, what it divides, how it ends, and how it is aborted."""
 
 import pytest
 from msgspec.structs import replace
 from unit.coordinator.run_fleet import (
-    CLOSED,
     NOISE,
     OPEN,
     Fleet,
     S,
+    ended,
     fleet,
     kinds_in,
     orders_in,
-    plan,
     run_state,
     worker,
 )
 from unit.playbook import Playbook
 
 from osbench.common.messages import LostBatches, PastWorker, RunReport
-from osbench.common.plan import ClosedLoop, Schedule
+from osbench.common.plan import ClosedLoop
 from osbench.coordinator.accounting import Accounting
 from osbench.coordinator.run_events import (
-    AgentDrainRequested,
-    AgentDrainRevoked,
-    AgentLost,
     AgentWelcomed,
     AnnouncePhase,
     BatchRejected,
@@ -38,8 +34,6 @@ from osbench.coordinator.run_events import (
     StopRequested,
     Ticked,
 )
-from osbench.coordinator.run_snapshot import pack_snapshot, unpack_snapshot
-from osbench.coordinator.run_state import RUN_TRANSITIONS, RunState
 
 # Starting
 
@@ -284,237 +278,7 @@ def test_in_open_loop_what_would_be_late_is_not_run() -> None:
     assert agents.state.ledger.divisions[1].begin == 13
 
 
-# Agents that come later
-
-
-def test_the_start_waits_for_those_expected_and_not_for_others_that_are_on_their_way() -> None:
-    agents = fleet(expected="a")
-    agents.tell(JobBuilt(now_ns=0))
-    agents.welcome("a", 0)
-    agents.welcome("x", 0)
-
-    agents.report("a", S, "ready", worker("ready"))
-
-    assert agents.phase() is RunPhase.ARMING
-
-
-def test_with_nobody_expected_whoever_comes_is_enough() -> None:
-    agents = fleet(expected="", min_agents=2)
-    agents.tell(JobBuilt(now_ns=0))
-    for agent in "xy":
-        agents.welcome(agent, S)
-    agents.report("x", S, "ready", worker("ready"))
-    assert agents.phase() is RunPhase.PREPARING
-
-    agents.report("y", 2 * S, "ready", worker("ready"))
-
-    assert agents.phase() is RunPhase.ARMING
-
-
-def test_an_agent_that_joins_while_the_run_goes_on_gets_the_job_and_takes_the_rest_of_a_dead_worker() -> None:
-    agents = fleet(expected="a")
-    agents.running("a")
-
-    said = agents.welcome("x", 3 * S)
-    assert SendPrepare(agent="x", life=1, revision=1) in said
-    assert isinstance(said[0], SaveRun)
-    assert said[0].snapshot.lives == {"a": 1, "x": 1}
-    agents.report("x", 4 * S, "ready", worker("ready"))
-    sent = orders_in(agents.report("a", 5 * S, "running", worker("died", 4)))
-
-    assert [share.size() for entry in sent["x"].orders.shares for share in entry.shares] == [6]
-    assert sent["x"].orders.start_ns == 2 * S
-
-
-def test_nobody_is_admitted_when_nothing_more_is_to_be_started() -> None:
-    agents = fleet(expected="a")
-    agents.running("a")
-    agents.tell(DrainRequested(now_ns=3 * S, reason="Ctrl-C"))
-
-    assert agents.welcome("x", 4 * S) == []
-    assert set(agents.state.parts) == {"a"}
-
-
-def test_orders_are_for_one_life_of_an_agent() -> None:
-    """Those of its earlier life would start what it has no share of any more."""
-    agents = fleet(expected="a")
-    agents.running("a")
-    before = agents.state.parts["a"].orders
-    agents.welcome("a", 3 * S, life=2)
-
-    sent = orders_in(agents.report("a", 3 * S, "ready", worker("ready", number=1), life=2, revision=0))
-
-    assert before is not None
-    assert (before.life, sent["a"].orders.life) == (1, 2)
-
-
-def test_an_agent_that_drained_by_itself_begins_again_with_new_workers() -> None:
-    agents = fleet()
-    agents.running()
-    agents.tell(AgentLost(now_ns=40 * S, agent="a"))
-    said = agents.report("a", 50 * S, "ended", worker("ended", 3))
-
-    (prepare,) = [one for one in said if isinstance(one, SendPrepare)]
-    agents.report("a", 51 * S, "ready", worker("ended", 3), worker("ready", number=1), revision=prepare.revision)
-    sent = orders_in(agents.report("b", 52 * S, "running", worker("died", 1)))
-
-    assert prepare.revision > 1
-    assert sent["a"].orders.revision > prepare.revision
-    assert [entry.worker for entry in sent["a"].orders.shares] == [0, 1]
-
-
-# Draining an agent
-
-
-def test_a_drained_agent_starts_nothing_more_and_what_it_left_goes_to_the_others() -> None:
-    agents = fleet()
-    agents.running()
-
-    sent = orders_in(agents.tell(AgentDrainRequested(now_ns=3 * S, agent="a")))
-    assert {agent: send.orders.goal for agent, send in sent.items()} == {"a": "drain"}
-    said = agents.report("a", 4 * S, "ended", worker("ended", 2))
-
-    assert kinds_in(said) == ["agent_drained", "rest_divided"]
-    assert [share.size() for entry in orders_in(said)["b"].orders.shares for share in entry.shares] == [5, 3]
-    assert agents.phase() is RunPhase.RUNNING
-
-
-def test_a_drained_agent_gets_nothing_of_others_nor_a_job_in_a_new_life() -> None:
-    agents = fleet()
-    agents.running()
-    agents.tell(AgentDrainRequested(now_ns=3 * S, agent="a"))
-
-    agents.report("b", 4 * S, "running", worker("died", 2))
-    said = agents.welcome("a", 5 * S, life=2)
-
-    assert agents.state.ledger.rests
-    assert not [one for one in said if isinstance(one, SendPrepare)]
-
-
-def test_with_an_agent_drained_before_the_start_too_few_are_left() -> None:
-    agents = fleet()
-    agents.tell(JobBuilt(now_ns=0))
-    agents.welcome("a", 0)
-    agents.welcome("b", 0)
-    agents.tell(AgentDrainRequested(now_ns=0, agent="a"))
-
-    agents.report("b", S, "ready", worker("ready"))
-
-    assert agents.state.aborted == "1 of 2 agents are ready, at least 2 are asked; not ready: a (drained)"
-
-
-def test_a_drain_taken_back_before_the_start_leaves_nothing_behind() -> None:
-    agents = fleet()
-    agents.tell(JobBuilt(now_ns=0))
-    agents.tell(AgentDrainRequested(now_ns=0, agent="a"))
-    agents.welcome("a", 0)
-
-    said = agents.tell(AgentDrainRevoked(now_ns=S, agent="a"))
-
-    assert kinds_in(said) == ["agent_undrained"]
-    assert [type(one) for one in said][-1] is SendPrepare
-
-
-def test_an_agent_whose_drain_is_taken_back_takes_part_again() -> None:
-    agents = fleet()
-    agents.running()
-    agents.tell(AgentDrainRequested(now_ns=3 * S, agent="a"))
-    agents.report("a", 4 * S, "ended", worker("ended", 0))
-
-    said = agents.tell(AgentDrainRevoked(now_ns=5 * S, agent="a"))
-
-    assert kinds_in(said) == ["agent_undrained", "agent_joined"]
-    assert [one.agent for one in said if isinstance(one, SendPrepare)] == ["a"]
-
-
-def test_a_drain_is_remembered_by_a_restarted_coordinator() -> None:
-    agents = fleet()
-    agents.running()
-    (save, *_) = agents.tell(AgentDrainRequested(now_ns=3 * S, agent="a"))
-    assert isinstance(save, SaveRun)
-
-    again = Fleet(RunState.restore(plan(CLOSED), agents.state.settings, save.snapshot, 5 * S))
-    sent = orders_in(again.welcome("a", 5 * S))
-
-    assert sent["a"].orders.goal == "drain"
-
-
-# Lost agents
-
-
-def test_in_closed_loop_nothing_of_a_lost_agent_is_given_away() -> None:
-    agents = fleet()
-    agents.running()
-
-    said = agents.tell(AgentLost(now_ns=40 * S, agent="a"))
-
-    assert kinds_in(said) == ["agent_lost"]
-    assert len(agents.state.ledger.divisions) == 1
-
-
-def test_a_lost_agent_is_not_spoken_to() -> None:
-    """An answer from here would extend what its lease is to end."""
-    agents = fleet()
-    agents.ready()
-    agents.tell(AgentLost(now_ns=S, agent="a"))
-
-    assert set(orders_in(agents.tell(Ticked(now_ns=9 * S)))) == {"b"}
-
-
-def test_in_open_loop_what_a_lost_agent_cannot_start_any_more_goes_to_others() -> None:
-    agents = fleet(OPEN)
-    agents.running()
-
-    said = agents.tell(AgentLost(now_ns=7 * S, agent="a"))
-
-    # Due from 5.5 s after the start on: ranks 28 and later of the indices 0, 2, 4, …
-    (division,) = agents.state.ledger.divisions[1:]
-    assert division.begin == 28
-    assert [share.size() for entry in orders_in(said)["b"].orders.shares for share in entry.shares] == [50, 22]
-
-
-def test_a_lost_agent_that_comes_back_counts_and_what_it_left_is_divided() -> None:
-    agents = fleet()
-    agents.running()
-    agents.tell(AgentLost(now_ns=40 * S, agent="a"))
-
-    said = agents.report("a", 50 * S, "ended", worker("ended", 3))
-
-    assert kinds_in(said) == ["agent_back", "rest_divided", "agent_joined"]
-    assert [share.size() for entry in orders_in(said)["b"].orders.shares for share in entry.shares] == [5, 2]
-
-
-def test_a_lost_agent_that_does_not_come_back_is_waited_for_and_then_lost() -> None:
-    agents = fleet()
-    agents.running()
-    agents.tell(AgentLost(now_ns=40 * S, agent="a"))
-    agents.report("b", 50 * S, "running", worker("running", 5))
-    agents.tell(Ticked(now_ns=110 * S - 1))
-    assert agents.state.phase is RunPhase.RUNNING
-
-    agents.tell(Ticked(now_ns=110 * S))
-    agents.report("b", 110 * S, "ended", worker("ended", 5, last_seq=1))
-    agents.commit("b", 111 * S, 1, 5)
-    agents.is_deleted("b", 112 * S)
-
-    account = agents.accounting()
-    assert (account.ok, account.lost, account.not_run) == (5, 5, 0)
-    assert [(loss.agent, loss.count) for loss in account.losses] == [("a", 5)]
-
-
 # Ending
-
-
-def ended(schedule: Schedule = CLOSED) -> Fleet:
-    """Everything was started, and both workers have ended with one batch each."""
-    agents = fleet(schedule)
-    agents.running()
-    for agent in "ab":
-        agents.report(agent, 3 * S, "running", worker("running", 5))
-    for agent in "ab":
-        agents.report(agent, 4 * S, "ended", worker("ended", 5, last_seq=1), unacked=1)
-    assert agents.state.phase is RunPhase.ENDING
-    return agents
 
 
 def test_a_run_is_done_when_all_is_stored_and_all_is_forgotten() -> None:
@@ -654,145 +418,3 @@ def test_a_third_word_gives_up_waiting_for_batches() -> None:
 
     assert agents.state.collected
     assert agents.state.aborted == "Ctrl-C"
-
-
-# Restarting
-
-
-def test_a_restored_run_goes_on_with_the_shares_that_were_given_out() -> None:
-    agents = fleet()
-    agents.running()
-    said = agents.report("a", 3 * S, "running", worker("died", 2))
-    assert isinstance(said[0], SaveRun)
-    before = orders_in(said)["b"].orders
-
-    snapshot = unpack_snapshot(pack_snapshot(said[0].snapshot))
-    again = Fleet(RunState.restore(plan(CLOSED), agents.state.settings, snapshot, 100 * S, shift_ns=90 * S))
-    again.state.validate()
-    again.welcome("b", 100 * S)
-    sent = orders_in(again.report("b", 100 * S, "running", worker("running", 1, 0), revision=before.revision))
-
-    assert sent["b"].orders.shares == before.shares
-    assert sent["b"].orders.revision > before.revision
-    assert sent["b"].orders.start_ns == before.start_ns + 90 * S
-
-
-def test_a_run_restored_after_its_end_hands_out_its_account_again() -> None:
-    """The process may have died before it was written down."""
-    state = run_state()
-    (save, *_) = state.handle(DrainRequested(now_ns=5, reason="Ctrl-C"))
-    assert isinstance(save, SaveRun)
-
-    again = RunState.restore(plan(CLOSED), state.settings, save.snapshot, 9)
-
-    assert [type(one) for one in again.handle(Ticked(now_ns=10))][-1:] == [FinishRun]
-
-
-def given_up() -> Fleet:
-    """The run is done, and what agent b had is lost: it was lost and did not come back."""
-    agents = fleet()
-    agents.running()
-    agents.tell(AgentLost(now_ns=40 * S, agent="b"))
-    agents.report("a", 50 * S, "running", worker("running", 5))
-    agents.tell(Ticked(now_ns=110 * S))
-    agents.report("a", 110 * S, "ended", worker("ended", 5, last_seq=1))
-    agents.commit("a", 111 * S, 1, 5)
-    agents.tell(Ticked(now_ns=200 * S))
-    agents.is_deleted("a", 201 * S)
-    assert agents.phase() is RunPhase.DONE
-    assert agents.accounting().lost == 5
-    return agents
-
-
-def restored(agents: Fleet) -> Fleet:
-    """The same, in another process of the coordinator, much later."""
-    (save,) = [said for said in agents.said if isinstance(said, SaveRun)][-1:]
-    snapshot = unpack_snapshot(pack_snapshot(save.snapshot))
-    again = Fleet(RunState.restore(plan(CLOSED), agents.state.settings, snapshot, 900 * S))
-    again.state.validate()
-    again.commit("a", 900 * S, 1, 5)
-    return again
-
-
-def holders(agents: Fleet) -> tuple[str, ...]:
-    return agents.state.holders
-
-
-def test_a_finished_run_that_an_agent_still_holds_records_of_is_put_right_and_forgotten_there() -> None:
-    agents = restored(given_up())
-    agents.welcome("b", 900 * S)
-    assert holders(agents) == ("b",)
-    agents.report("b", 901 * S, "ended", worker("ended", 4, last_seq=1), unacked=1)
-    agents.commit("b", 902 * S, 1, 4)
-
-    sent = orders_in(agents.report("b", 903 * S, "ended", worker("ended", 4, last_seq=1)))
-    agents.tell(Ticked(now_ns=903 * S))
-
-    assert sent["b"].orders.goal == "forget"
-    account = agents.accounting()
-    assert (account.ok, account.lost, account.not_run) == (9, 0, 1)
-    agents.is_deleted("b", 904 * S)
-    assert not holders(agents)
-    assert agents.phase() is RunPhase.DONE
-
-
-def test_a_new_life_brings_what_an_earlier_one_left_of_a_finished_run() -> None:
-    agents = restored(given_up())
-    agents.welcome("b", 900 * S, life=2)
-    past = PastWorker(run="r", life=1, worker=worker("died", 4, last_seq=1))
-    told = ReportReceived(now_ns=901 * S, agent="b", life=2, sequence=1, run=None, past=(past,), offset_error_ns=5)
-    agents.tell(told)
-    agents.commit("b", 902 * S, 1, 3)
-
-    sent = orders_in(agents.tell(Ticked(now_ns=903 * S)))
-
-    assert sent["b"].orders.goal == "forget"
-    account = agents.accounting()
-    assert (account.ok, account.lost, account.not_run) == (8, 1, 1)
-
-
-def test_what_a_finished_run_learnt_late_is_saved() -> None:
-    """The agent is told to forget next: nobody could tell another process of the coordinator again."""
-    agents = restored(given_up())
-    agents.welcome("b", 900 * S)
-
-    said = agents.report("b", 901 * S, "ended", worker("ended", 4, last_seq=1), unacked=1)
-
-    assert isinstance(said[0], SaveRun)
-    again = restored(agents)
-    assert again.state.accounting(901 * S).not_run == 1
-
-
-def test_a_batch_that_was_rejected_is_not_waited_for_by_a_restarted_coordinator() -> None:
-    agents = ended()
-    event = BatchRejected(now_ns=5 * S, agent="b", life=1, worker=0, seq=1, iterations=5, reason="of version 9")
-    (save, *_) = agents.tell(event)
-    assert isinstance(save, SaveRun)
-
-    again = Fleet(RunState.restore(plan(CLOSED), agents.state.settings, save.snapshot, 6 * S))
-    again.commit("a", 6 * S, 1, 5)
-    for agent in "ab":
-        again.welcome(agent, 6 * S)
-        again.report(agent, 6 * S, "ended", worker("ended", 5, last_seq=1))
-
-    assert again.state.collected
-    assert [loss.reason for loss in again.state.accounting(7 * S).losses] == ["batch 1 was rejected: of version 9"]
-
-
-def test_an_old_report_after_a_restart_does_not_make_a_taker_of_a_worker_that_ended() -> None:
-    agents = fleet()
-    agents.running()
-    agents.report("b", 3 * S, "ended", worker("ended", 5))
-    agents.sequence = 10
-    agents.state.parts["b"].sequence = -1
-    agents.report("b", 3 * S, "running", worker("running", 4))
-
-    agents.report("a", 4 * S, "running", worker("died", 2))
-
-    assert agents.state.ledger.rests
-
-
-def test_every_phase_but_the_last_can_be_left_and_all_can_be_reached() -> None:
-    assert set(RUN_TRANSITIONS) == set(RunPhase)
-    reached = {phase for targets in RUN_TRANSITIONS.values() for phase in targets}
-    assert reached == set(RunPhase) - {RunPhase.PLANNED}
