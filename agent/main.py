@@ -24,8 +24,9 @@ from osbench.agent.supervisor import Supervisor
 from osbench.common.clock import NS_PER_S
 from osbench.common.completion import complete_variable, completion_command
 from osbench.common.curve import fingerprint
-from osbench.common.daemonize import Launch, daemonize, log_to, open_log
-from osbench.common.error import AgentError, InputError, OsbenchError
+from osbench.common.daemonize import Launch, launch, told
+from osbench.common.error import AgentError, InputError
+from osbench.common.exit_codes import ErrorsToExitCodes
 from osbench.common.invitation import MAX_LINE_CHARACTERS, parse_invitation
 from osbench.common.logs import FORMATS, LEVELS, configure_logging
 
@@ -42,7 +43,13 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class AgentCommands(ErrorsToExitCodes):
+    """Errors say whose they are: they often stand in the journal of a host."""
+
+    said_before = "osbench-agent: "
+
+
+@click.group(cls=AgentCommands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="osbench", prog_name="osbench-agent")
 def cli() -> None:
     """Puts the load of OSBench on a cloud from this host."""
@@ -100,21 +107,12 @@ def start(
     folder = SpoolFolder(Path(config.spool))
     if is_daemon:
         log_file = log_file or folder.root / "agent.log"
-    log_descriptor = open_log(log_file) if log_file is not None else -1
-    if not is_daemon:
-        if log_descriptor >= 0:
-            log_to(log_descriptor)
-        _run(config, folder, log_format, log_level, grace_s)
+    launched = launch(log_file, in_background=is_daemon)
+    if isinstance(launched, int):
+        click.echo(f"agent {config.name} runs as process {launched} and logs to {log_file}")
         return
-    launch = daemonize(log_descriptor)
-    if isinstance(launch, int):
-        click.echo(f"agent {config.name} runs as process {launch} and logs to {log_file}")
-        return
-    try:
-        _run(config, folder, log_format, log_level, grace_s, launch)
-    except OsbenchError as error:
-        launch.failed(str(error))
-        raise
+    with told(launched):
+        _run(config, folder, log_format, log_level, grace_s, launched)
 
 
 def _run(
@@ -123,19 +121,19 @@ def _run(
     log_format: str,
     log_level: str,
     grace_s: float,
-    launch: Launch | None = None,
+    launched: Launch,
 ) -> None:
     configure_logging(log_level, as_json=log_format == "json")
     if (limit := raise_open_files()) < GOOD_NOFILE and limit != resource.RLIM_INFINITY:
         log.warning("%d open files at most; a large load needs %d (LimitNOFILE= in the unit)", limit, GOOD_NOFILE)
     lock = SpoolLock(folder.root)
     try:
-        uvloop.run(_live(config, folder, grace_s, launch))
+        uvloop.run(_live(config, folder, grace_s, launched))
     finally:
         lock.close()
 
 
-async def _live(config: AgentConfig, folder: SpoolFolder, grace_s: float, launch: Launch | None) -> None:
+async def _live(config: AgentConfig, folder: SpoolFolder, grace_s: float, launched: Launch) -> None:
     supervisor = Supervisor(config, folder, grace_s)
     log.info("agent %s, life %d, %d workers, spool %s", config.name, supervisor.life, config.worker_count, config.spool)
     # Stamps of records are on this clock: with this line they can be told on any other of the machine.
@@ -143,8 +141,7 @@ async def _live(config: AgentConfig, folder: SpoolFolder, grace_s: float, launch
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
-    if launch is not None:
-        launch.succeeded()
+    launched.succeeded()
     await supervisor.live()
 
 
@@ -301,17 +298,8 @@ cli.add_command(completion_command("osbench-agent"))
 
 def main() -> None:
     """Entry point; ends with the exit code of the error that ended it."""
-    try:
-        # The name by which a shell asks for completions is that of the command, however it was started.
-        cli(prog_name="osbench-agent", complete_var=complete_variable("osbench-agent"), standalone_mode=False)
-    except OsbenchError as error:
-        click.echo(f"osbench-agent: {error}", err=True)
-        sys.exit(error.exit_code)
-    except click.exceptions.Abort:
-        sys.exit(4)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(1)
+    # The name by which a shell asks for completions is that of the command, however it was started.
+    cli.main(prog_name="osbench-agent", complete_var=complete_variable("osbench-agent"))
 
 
 if __name__ == "__main__":

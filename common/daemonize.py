@@ -5,6 +5,8 @@ worth something. The daemon's standard output and error go to its log file.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +17,9 @@ _UP = b"up "
 
 @dataclass(slots=True)
 class Launch:
-    """The daemon's end of the pipe to the command that started it."""
+    """The daemon's end of the pipe to the command that started it; in the foreground nobody listens."""
 
-    _writer: int
+    _writer: int = -1
 
     def succeeded(self) -> None:
         """The daemon is up."""
@@ -35,6 +37,38 @@ class Launch:
                 pass  # whoever typed the command did not wait
             os.close(self._writer)
             self._writer = -1
+
+
+def launch(log_file: Path | None, *, in_background: bool) -> Launch | int:
+    """Begin as a daemon does: log where it is wanted, in the foreground or not.
+
+    Args:
+        log_file: instead of standard error; must be named for the background.
+
+    Returns:
+        In the daemon: whom to tell how it went. In the command that stays behind: the daemon's process id.
+
+    Raises:
+        InputError: the log file cannot be opened.
+        OsbenchError: in the command: the daemon did not come up, and why.
+    """
+    assert log_file is not None or not in_background, "a daemon has no terminal to log to"
+    descriptor = open_log(log_file) if log_file is not None else -1
+    if in_background:
+        return daemonize(descriptor)
+    if descriptor >= 0:
+        log_to(descriptor)
+    return Launch()
+
+
+@contextmanager
+def told(launched: Launch) -> Iterator[None]:
+    """Say what went wrong to the command that waits."""
+    try:
+        yield
+    except OsbenchError as error:
+        launched.failed(str(error))
+        raise
 
 
 def open_log(path: Path) -> int:

@@ -13,7 +13,8 @@ from typing import Any, NoReturn, TextIO
 import click
 
 from osbench.common.completion import completion_command
-from osbench.common.error import AbortedError, OsbenchError
+from osbench.common.error import OsbenchError
+from osbench.common.exit_codes import ErrorsToExitCodes
 from osbench.coordinator.cli.agent import agent
 from osbench.coordinator.cli.demo import demo
 from osbench.coordinator.cli.deployment import deployment
@@ -56,8 +57,8 @@ class StandardError(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
-class ErrorsToExitCodes(click.Group):
-    """A group that ends every error in its exit code, however it is called: by the script, or by a test."""
+class OsbenchCommands(ErrorsToExitCodes):
+    """The group of all commands: an error nobody foresaw is one line too, and its trace a file."""
 
     def main(
         self,
@@ -70,26 +71,15 @@ class ErrorsToExitCodes(click.Group):
         # The workshop is made here, so that it is at hand if the command line itself is wrong.
         workshop = extra.pop("obj", None) or Workshop()
         try:
-            code = super().main(args, prog_name, complete_var, standalone_mode=False, obj=workshop, **extra)
-        except click.ClickException as error:
-            error.show()
-            code = OsbenchError.exit_code
-        except click.Abort:
-            click.echo("Aborted.", err=True)
-            code = AbortedError.exit_code
-        except OsbenchError as error:
-            click.echo(error_text(error), err=True)
-            code = error.exit_code
+            super().main(args, prog_name, complete_var, standalone_mode, obj=workshop, **extra)
         except Exception as error:  # noqa: BLE001 - the border to the user: no traceback on the terminal.
             click.echo(_unexpected(error, workshop), err=True)
-            code = OsbenchError.exit_code
-        sys.exit(code if isinstance(code, int) else 0)
+            sys.exit(OsbenchError.exit_code)
 
-
-def error_text(error: OsbenchError) -> str:
-    """An error of ours for people; lines that begin with FILE:LINE:COLUMN stay as they are, for editors to follow."""
-    text = str(error)
-    return text if PLACED.match(text) else f"Error: {text}"
+    def in_words(self, error: OsbenchError) -> str:
+        """Lines that begin with FILE:LINE:COLUMN stay as they are, for editors to follow."""
+        text = str(error)
+        return text if PLACED.match(text) else super().in_words(error)
 
 
 def _unexpected(error: Exception, workshop: Workshop) -> str:
@@ -118,7 +108,7 @@ def print_version(context: click.Context, _parameter: click.Parameter, value: bo
         context.exit()
 
 
-@click.group(cls=ErrorsToExitCodes, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=OsbenchCommands, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=print_version, help="Show it, end."
 )

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import psutil
 
 from osbench.common.clock import NS_PER_S, Clock
-from osbench.common.error import InputError, NotFoundError
+from osbench.common.error import NotFoundError
 from osbench.common.messages import Report
 from osbench.common.nearest import did_you_mean
 from osbench.common.task import TaskSpec
@@ -72,8 +72,7 @@ class FrontDesk:
     async def submit(
         self, spec: TaskSpec, source: str, *, deployment: str, tags: Sequence[str], options: TaskOptions
     ) -> Task:
-        if self._queue.is_full:
-            raise InputError(f"{len(self._queue)} tasks wait already, no more are taken; try again later")
+        self._queue.check_room()
         task = await asyncio.to_thread(self._create, spec, source, deployment, tags, options)
         self._queue.add(task.id)
         return task
@@ -102,14 +101,16 @@ class FrontDesk:
     # Agents.
 
     def agents(self) -> Sequence[AgentLine]:
-        names = self._members.enrolled | set(self._members.known) | set(self._roster.entries)
-        return [self._line(name) for name in sorted(names)]
+        return [self._line(name) for name in self._names()]
 
     def agent(self, name: str) -> AgentLine:
-        names = self._members.enrolled | set(self._members.known) | set(self._roster.entries)
-        if name not in names:
-            raise NotFoundError(f"no agent is called {name!r:.80}{did_you_mean(name, sorted(names))}")
+        if name not in (names := self._names()):
+            raise NotFoundError(f"no agent is called {name!r:.80}{did_you_mean(name, names)}")
         return self._line(name)
+
+    def _names(self) -> list[str]:
+        """All that were ever enrolled or heard."""
+        return sorted(self._members.enrolled | set(self._members.known) | set(self._roster.entries))
 
     async def drain(self, name: str, *, undo: bool) -> str:
         self.agent(name)

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 import click
 
 from osbench.common.completion import complete_variable, completion_command
-from osbench.common.daemonize import Launch, daemonize, log_to, open_log
-from osbench.common.error import AbortedError, InputError, OsbenchError
+from osbench.common.daemonize import launch, told
+from osbench.common.error import InputError
+from osbench.common.exit_codes import ErrorsToExitCodes
 from osbench.common.logs import FORMATS, LEVELS, configure_logging
 from osbench.coordinator.daemon.config import CoordinatorConfig, read_config
 from osbench.coordinator.daemon.membership_commands import invite, keys, revoke
@@ -44,24 +44,6 @@ Examples:
 """
 #: How long a coordinator may take to end after SIGTERM.
 LEAVE_S = 30.0
-
-
-class ErrorsToExitCodes(click.Group):
-    """A group that ends every error of ours in one line and its exit code."""
-
-    def main(self, *args: Any, **extra: Any) -> Any:
-        extra["standalone_mode"] = False
-        try:
-            code = super().main(*args, **extra)
-        except click.ClickException as error:
-            error.show()
-            code = OsbenchError.exit_code
-        except click.Abort:
-            code = AbortedError.exit_code
-        except OsbenchError as error:
-            click.echo(f"Error: {error}", err=True)
-            code = error.exit_code
-        sys.exit(code if isinstance(code, int) else 0)
 
 
 @click.group(cls=ErrorsToExitCodes, context_settings={"help_option_names": ["-h", "--help"]})
@@ -111,24 +93,13 @@ def start(
         raise InputError(f"a coordinator runs on {home.path} already, as process {running.pid}; stop it first")
     if in_background:
         log_file = log_file or home.path / "coordinator.log"
-    log_descriptor = open_log(log_file) if log_file is not None else -1
-    launch: Launch | None = None
-    if in_background:
-        launched = daemonize(log_descriptor)
-        if isinstance(launched, int):
-            click.echo(f"Coordinator runs as process {launched}; log: {log_file}", err=True)
-            return
-        launch = launched
-    elif log_descriptor >= 0:
-        log_to(log_descriptor)
+    launched = launch(log_file, in_background=in_background)
+    if isinstance(launched, int):
+        click.echo(f"Coordinator runs as process {launched}; log: {log_file}", err=True)
+        return
     configure_logging(log_level, as_json=log_format == "json")
-    try:
-        with process.held():
-            serve(home, config, launch.succeeded if launch is not None else lambda: None)
-    except OsbenchError as error:
-        if launch is not None:
-            launch.failed(str(error))
-        raise
+    with told(launched), process.held():
+        serve(home, config, launched.succeeded)
 
 
 def serve(home: Home, config: CoordinatorConfig, on_up: Callable[[], None]) -> None:

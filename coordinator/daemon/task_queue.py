@@ -68,10 +68,14 @@ class TaskQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no further task may wait."""
-        return len(self._waiting) >= self._max_queued
+    def check_room(self) -> None:
+        """See whether one more task may wait.
+
+        Raises:
+            InputError: none may.
+        """
+        if len(self._waiting) >= self._max_queued:
+            raise InputError(f"{len(self._waiting)} tasks wait already, no more are taken; try again later")
 
     def owns(self, task: str) -> bool:
         """Whether a task waits here or is under way."""
@@ -122,8 +126,7 @@ class TaskQueue:
         found = await asyncio.to_thread(self._store.task_get, task)
         if found.status is not TaskStatus.CRASHED:
             raise InputError(f"task {task} is {found.status}; only one that crashed can be resumed")
-        if self.is_full:
-            raise InputError(f"{len(self._waiting)} tasks wait already, no more are taken; try again later")
+        self.check_room()
         await asyncio.to_thread(self._store.task_update_status, task, TaskStatus.RUNNING)
         self.add(task)
         return f"Task {task} goes on where it was left."

@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any
 
 import psutil
 import yaml
+from local_osbench import wait_for
 
 from lab.host import Host, HostProcess
 from lab.lab import Lab
@@ -36,16 +36,6 @@ CLOUD_PORT = 8774
 CLOUD_TOKEN = "opens-the-control-path"
 #: What a coordinator's ingest process and its process for clouds are started with.
 INGEST, CONTEXTS = "ingest_process", "osbench.coordinator.contexts"
-
-
-def wait_for(what: str, condition: Any, patience_s: float = PATIENCE_S) -> Any:
-    """Look until the condition gives something; fails, naming it, when patience ends."""
-    deadline_s = time.monotonic() + patience_s
-    while time.monotonic() < deadline_s:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"waited {patience_s:g} s in vain for {what}")
 
 
 class Site:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from lab.lab import Lab
-from lab.site import SimulatedCloud, Site, check_books, dummy_task, wait_for
+from lab.site import SimulatedCloud, Site, check_books, dummy_task
+from local_osbench import wait_for
 
 pytestmark = pytest.mark.slow
 

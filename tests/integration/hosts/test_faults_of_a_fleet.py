@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from lab.lab import Lab
-from lab.site import INGEST, Site, check_books, dummy_task, suspend, wait_for
+from lab.site import INGEST, Site, check_books, dummy_task, suspend
+from local_osbench import wait_for
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,8 @@ import sys
 import psutil
 import pytest
 from lab.lab import Lab
-from lab.site import Site, wait_for
+from lab.site import Site
+from local_osbench import wait_for
 
 from benchmarks.light_agents import FLEET, Fleet, enrol, measure, parts_of, setup_of
 
