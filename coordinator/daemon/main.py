@@ -15,6 +15,7 @@ from osbench.common.error import InputError
 from osbench.common.exit_codes import ErrorsToExitCodes
 from osbench.common.logs import FORMATS, LEVELS, configure_logging
 from osbench.coordinator.daemon.config import CoordinatorConfig, read_config
+from osbench.coordinator.daemon.database_commands import db
 from osbench.coordinator.daemon.membership_commands import invite, keys, revoke
 from osbench.coordinator.daemon.process import DaemonProcess
 from osbench.coordinator.home import Home, open_home
@@ -151,7 +152,7 @@ def stop(context: click.Context, drain: bool, timeout_s: float | None) -> None:
     click.echo("Coordinator stopped.", err=True)
 
 
-for command in (invite, revoke, keys, completion_command(SCRIPT)):
+for command in (invite, revoke, keys, db, completion_command(SCRIPT)):
     cli.add_command(command)
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from osbench.common.error import StoreError
 from osbench.coordinator.store.database import Database
-from osbench.coordinator.store.schema import SCHEMA_VERSION
+from osbench.coordinator.store.schema import SCHEMA_VERSION, metadata
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -23,8 +23,8 @@ def schema_version(connection: Connection) -> str | None:
     return found
 
 
-def upgrade(database: Database) -> str | None:
-    """Bring the schema to `SCHEMA_VERSION`.
+def upgrade(database: Database, to: str = SCHEMA_VERSION) -> str | None:
+    """Bring the schema to a version: that of this release, unless a test wants one before.
 
     Returns:
         The version before, if something had to be done; None otherwise. An empty database is version `0000`.
@@ -33,21 +33,26 @@ def upgrade(database: Database) -> str | None:
         StoreError: the database is newer than this release, or not one of ours.
     """
     with database.reading() as connection:
-        if schema_version(connection) == SCHEMA_VERSION:
+        if schema_version(connection) == to:
             return None
     with database.writing() as connection:
         # Looked at again under the write lock: another process may have been faster.
         found = schema_version(connection)
-        if found == SCHEMA_VERSION:
+        if found == to:
             return None
         _check(database, connection, found)
-        _run_alembic(connection)
+        _run_alembic(connection, to)
     return found or "0000"
 
 
 def _check(database: Database, connection: Connection, found: str | None) -> None:
     if found is None:
         tables = inspect(connection).get_table_names()
+        if "alembic_version" in tables and set(tables) <= {"alembic_version", *metadata.tables}:
+            raise StoreError(
+                f"database {database.where}: making its tables was cut off, and it holds nothing yet; "
+                "drop the database and create it anew"
+            )
         if tables:
             raise StoreError(f"database {database.where} has tables of something else ({', '.join(tables[:3])}…)")
     elif not (found.isdigit() and len(found) == len(SCHEMA_VERSION)) or found > SCHEMA_VERSION:
@@ -57,7 +62,7 @@ def _check(database: Database, connection: Connection, found: str | None) -> Non
         )
 
 
-def _run_alembic(connection: Connection) -> None:
+def _run_alembic(connection: Connection, to: str) -> None:
     from alembic import command
     from alembic.config import Config
 
@@ -66,4 +71,4 @@ def _run_alembic(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, SCHEMA_VERSION)
+    command.upgrade(config, to)

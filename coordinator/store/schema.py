@@ -11,16 +11,13 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     SmallInteger,
-    String,
     Table,
-    Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects.mysql import LONGBLOB, LONGTEXT
 
+from osbench.coordinator.store.column_types import BLOB, LONG_TEXT, NUMBER, words
 from osbench.coordinator.store.values import NAME_CHARACTERS
 
 #: Revision of the newest migration; revisions are four digits and grow.
@@ -35,19 +32,15 @@ metadata = MetaData(
     }
 )
 
-#: SQLite numbers rows by itself only where the key is INTEGER.
-_Number = BigInteger().with_variant(Integer(), "sqlite")
-_Blob = LargeBinary().with_variant(LONGBLOB(), "mysql", "mariadb")
-_LongText = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
-_Id = String(36)
-_Word = String(24)
-_Agent = String(128)
+_Id = words(36)
+_Word = words(24)
+_Agent = words(128)
 #: Series' names: four bytes a character times this stays under the 3,072 bytes of an InnoDB index key.
-_Name = String(NAME_CHARACTERS)
+_Name = words(NAME_CHARACTERS)
 
 
 def _number() -> Column[int]:
-    return Column("number", _Number, primary_key=True, autoincrement=True)
+    return Column("number", NUMBER, primary_key=True, autoincrement=True)
 
 
 def _of_run(*, primary_key: bool = False) -> Column[str]:
@@ -61,8 +54,8 @@ def _count(name: str) -> Column[int]:
 meta = Table(
     "meta",
     metadata,
-    Column("name", String(64), primary_key=True),
-    Column("value", _Blob, nullable=False),
+    Column("name", words(64), primary_key=True),
+    Column("value", BLOB, nullable=False),
 )
 
 deployments = Table(
@@ -70,17 +63,17 @@ deployments = Table(
     metadata,
     _number(),
     Column("id", _Id, nullable=False, unique=True),
-    Column("name", String(255), nullable=False, unique=True),
-    Column("engine", String(64), nullable=False),
+    Column("name", words(255), nullable=False, unique=True),
+    Column("engine", words(64), nullable=False),
     Column("status", _Word, nullable=False),
     Column("parent", _Id, ForeignKey("deployments.id")),
-    Column("failure", Text, nullable=False),
+    Column("failure", LONG_TEXT, nullable=False),
     _count("created_ns"),
     _count("updated_ns"),
     Column("started_ns", BigInteger),
     Column("completed_ns", BigInteger),
-    Column("spec", _Blob, nullable=False),
-    Column("credentials", _Blob),
+    Column("spec", BLOB, nullable=False),
+    Column("credentials", BLOB),
 )
 
 tasks = Table(
@@ -89,16 +82,16 @@ tasks = Table(
     _number(),
     Column("id", _Id, nullable=False, unique=True),
     Column("deployment", _Id, ForeignKey("deployments.id"), nullable=False, index=True),
-    Column("title", Text, nullable=False),
+    Column("title", LONG_TEXT, nullable=False),
     Column("status", _Word, nullable=False),
-    Column("failure", Text, nullable=False),
+    Column("failure", LONG_TEXT, nullable=False),
     _count("created_ns"),
     _count("updated_ns"),
     Column("ended_ns", BigInteger),
-    Column("spec", _LongText, nullable=False),
-    Column("source", _LongText, nullable=False),
+    Column("spec", LONG_TEXT, nullable=False),
+    Column("source", LONG_TEXT, nullable=False),
     # NULL in rows of schema 0001: a column that may be empty is added without making the table anew.
-    Column("options", _LongText),
+    Column("options", LONG_TEXT),
 )
 
 task_tags = Table(
@@ -106,7 +99,7 @@ task_tags = Table(
     metadata,
     _number(),
     Column("task", _Id, ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False),
-    Column("tag", String(255), nullable=False, index=True),
+    Column("tag", words(255), nullable=False, index=True),
     UniqueConstraint("task", "tag"),
 )
 
@@ -118,16 +111,16 @@ runs = Table(
     Column("task", _Id, ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False),
     Column("position", Integer, nullable=False),
     Column("ordinal", Integer, nullable=False),
-    Column("phase", String(64), nullable=False),
+    Column("phase", words(64), nullable=False),
     Column("start_wall_ns", BigInteger),
     _count("created_ns"),
     Column("ended_ns", BigInteger),
-    Column("workload", _LongText, nullable=False),
-    Column("plan", _LongText),
-    Column("accounting", _LongText, nullable=False),
-    Column("verdict", _LongText, nullable=False),
-    Column("contexts", _Blob),
-    Column("snapshot", _Blob),
+    Column("workload", LONG_TEXT, nullable=False),
+    Column("plan", LONG_TEXT),
+    Column("accounting", LONG_TEXT, nullable=False),
+    Column("verdict", LONG_TEXT, nullable=False),
+    Column("contexts", BLOB),
+    Column("snapshot", BLOB),
     UniqueConstraint("task", "ordinal"),
 )
 
@@ -136,16 +129,16 @@ resources = Table(
     metadata,
     _number(),
     Column("id", _Id, nullable=False, unique=True),
-    Column("kind", String(64), nullable=False),
-    Column("name", String(255), nullable=False),
-    Column("cloud_id", String(255), nullable=False),
+    Column("kind", words(64), nullable=False),
+    Column("name", words(255), nullable=False),
+    Column("cloud_id", words(255), nullable=False),
     # Empty, not NULL, and without a foreign key: the row has to outlive whatever it points to.
     Column("deployment", _Id, nullable=False, index=True),
     Column("task", _Id, nullable=False, index=True),
     Column("run", _Id, nullable=False, index=True),
-    Column("provider", String(64), nullable=False),
+    Column("provider", words(64), nullable=False),
     _count("created_ns"),
-    Column("info", _Blob),
+    Column("info", BLOB),
 )
 
 events = Table(
@@ -153,12 +146,12 @@ events = Table(
     metadata,
     _number(),
     _of_run(),
-    Column("kind", String(64), nullable=False),
+    Column("kind", words(64), nullable=False),
     Column("agent", _Agent, nullable=False),
     Column("worker", Integer, nullable=False),
     _count("at_ns"),
     _count("wall_ns"),
-    Column("text", Text, nullable=False),
+    Column("text", LONG_TEXT, nullable=False),
     Index(None, "run"),
 )
 
@@ -181,15 +174,15 @@ agents = Table(
     metadata,
     Column("name", _Agent, primary_key=True),
     _count("life"),
-    Column("version", String(64), nullable=False),
+    Column("version", words(64), nullable=False),
     Column("protocol", Integer, nullable=False),
     Column("workers", Integer, nullable=False),
     Column("cores", Integer, nullable=False),
     _count("memory_bytes"),
     _count("nofile"),
-    Column("labels", Text, nullable=False),
-    Column("state", String(64), nullable=False),
-    Column("public_key", String(64), nullable=False),
+    Column("labels", LONG_TEXT, nullable=False),
+    Column("state", words(64), nullable=False),
+    Column("public_key", words(64), nullable=False),
     _count("seen_ns"),
 )
 
@@ -197,7 +190,7 @@ agent_keys = Table(
     "agent_keys",
     metadata,
     _number(),
-    Column("public_key", String(64), nullable=False, unique=True),
+    Column("public_key", words(64), nullable=False, unique=True),
     Column("name", _Agent, nullable=False, index=True),
     _count("created_ns"),
     Column("revoked_ns", BigInteger),
@@ -207,12 +200,12 @@ invites = Table(
     "invites",
     metadata,
     _number(),
-    Column("digest", String(64), nullable=False, unique=True),
+    Column("digest", words(64), nullable=False, unique=True),
     Column("name", _Agent, nullable=False),
     _count("created_ns"),
     _count("expires_ns"),
     # Empty before it is used.
-    Column("used_key", String(64), nullable=False),
+    Column("used_key", words(64), nullable=False),
     Column("used_ns", BigInteger),
 )
 
@@ -236,7 +229,7 @@ batches = Table(
     Column("hosts", Integer, nullable=False),
     Column("codec", SmallInteger, nullable=False),
     Column("raw_bytes", Integer, nullable=False),
-    Column("body", _Blob, nullable=False),
+    Column("body", BLOB, nullable=False),
     UniqueConstraint("run", "agent", "life", "worker", "seq", name="uq_batches_key"),
 )
 
@@ -255,13 +248,13 @@ series = Table(
 histograms = Table(
     "histograms",
     metadata,
-    Column("series", _Number, ForeignKey("series.number", ondelete="CASCADE"), primary_key=True),
+    Column("series", NUMBER, ForeignKey("series.number", ondelete="CASCADE"), primary_key=True),
     Column("second", Integer, primary_key=True, autoincrement=False),
     _count("n"),
     _count("sum_us"),
     _count("min_us"),
     _count("max_us"),
-    Column("spans", _Blob, nullable=False),
+    Column("spans", BLOB, nullable=False),
 )
 
 counters = Table(
@@ -292,9 +285,9 @@ errors = Table(
     _of_run(primary_key=True),
     Column("source", _Word, primary_key=True),
     # Of kind and message: a text of any length is no key on MariaDB.
-    Column("digest", String(32), primary_key=True),
-    Column("kind", String(128), nullable=False),
-    Column("message", Text, nullable=False),
+    Column("digest", words(32), primary_key=True),
+    Column("kind", words(128), nullable=False),
+    Column("message", LONG_TEXT, nullable=False),
     _count("n"),
     Column("first_second", Integer, nullable=False),
     Column("last_second", Integer, nullable=False),

@@ -32,7 +32,7 @@ class SqlAgentKeys(SqlPart):
     def invite_create(self, *, digest: str, name: str, expires_ns: int) -> Invite:
         invite = Invite(digest=digest, name=name, created_ns=self._clock.wall_ns(), expires_ns=expires_ns)
         with self._database.writing() as connection:
-            if connection.execute(self._database.insert_new(invites), [asdict(invite)]).rowcount != 1:
+            if connection.execute(self._database.insert_new(invites), asdict(invite)).rowcount != 1:
                 raise InputError(f"an invitation with this secret is there already; make another one for {name}")
         return invite
 

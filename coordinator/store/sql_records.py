@@ -9,9 +9,8 @@ from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
 
-from msgspec import convert
 from msgspec.structs import asdict, astuple
-from sqlalchemy import Connection, bindparam, func, select, tuple_
+from sqlalchemy import BigInteger, Connection, bindparam, cast, func, select, tuple_
 
 from osbench.common.clock import Clock
 from osbench.common.error import NotFoundError
@@ -199,6 +198,7 @@ class SqlRecords(SqlPart):
 
     def batch_totals(self, run: str) -> Sequence[BatchTotals]:
         b = batches.c
+        # Sums are decimals on some databases.
         statement = (
             select(
                 b.agent,
@@ -206,19 +206,15 @@ class SqlRecords(SqlPart):
                 b.worker,
                 func.count().label("batches"),
                 func.max(b.seq).label("last_seq"),
-                *(func.sum(b[name]).label(name) for name in ("iterations", "actions", "calls")),
-                func.sum(func.length(b.body)).label("body_bytes"),
+                *(cast(func.sum(b[name]), BigInteger).label(name) for name in ("iterations", "actions", "calls")),
+                cast(func.sum(func.length(b.body)), BigInteger).label("body_bytes"),
             )
             .where(b.run == run)
             .group_by(b.agent, b.life, b.worker)
             .order_by(b.agent, b.life, b.worker)
         )
         with self._database.reading() as connection:
-            return [
-                # Sums of SQL come as decimals on some databases.
-                convert(dict(zip(BatchTotals.__struct_fields__, row, strict=True)), BatchTotals, strict=False)
-                for row in connection.execute(statement)
-            ]
+            return [BatchTotals(**row._mapping) for row in connection.execute(statement)]
 
     def batch_seqs(self, run: str, agent: str, life: int, worker: int) -> Sequence[int]:
         b = batches.c

@@ -2,10 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lab.database_servers import NoServer, Server, running
 
 from osbench.common.clock import ManualClock
 from osbench.common.histogram import bucket_of
@@ -24,19 +26,48 @@ SPEC = TaskSpec(
     subtasks=(Subtask(title="one", workloads=(Workload(scenario="Dummy.dummy", position=0),)),),
 )
 
-#: Adapter to what opens it in a folder; opening it again finds what was stored.
-ADAPTERS: dict[str, Callable[[Path], Store]] = {
-    "sqlite": lambda folder: open_store(folder / "store.db", clock=ManualClock()),
-}
+DATABASES = (
+    "sqlite",
+    pytest.param("postgresql", marks=pytest.mark.slow),
+    pytest.param("mariadb", marks=pytest.mark.slow),
+)
 
 
-@pytest.fixture(params=sorted(ADAPTERS))
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+@pytest.fixture(scope="session")
+def server_of() -> Iterator[Callable[[str], Server]]:
+    """The server of a kind, started when it is first asked for; skips where it is not installed."""
+    servers: dict[str, Server] = {}
+    with ExitStack() as stack:
+
+        def of(kind: str) -> Server:
+            if kind not in servers:
+                try:
+                    servers[kind] = stack.enter_context(running(kind))
+                except NoServer as error:
+                    pytest.skip(str(error))
+            return servers[kind]
+
+        yield of
+
+
+@pytest.fixture(params=DATABASES)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def url(kind: str, server_of: Callable[[str], Server], tmp_path: Path) -> str:
+    """Of a new, empty database of each kind."""
+    return str(tmp_path / "store.db") if kind == "sqlite" else server_of(kind).new_database()
+
+
+@pytest.fixture
+def reopen(url: str, tmp_path: Path) -> Iterator[Callable[[], Store]]:
     """Opens the same database anew."""
     opened: list[Store] = []
 
     def open_again() -> Store:
-        opened.append(ADAPTERS[request.param](tmp_path))
+        opened.append(open_store(url, clock=ManualClock(), key_file=tmp_path / "key"))
         return opened[-1]
 
     yield open_again

@@ -5,16 +5,13 @@ Rules: frozen once released; a later change of schema.py has its own migration.
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import mysql
+
+from osbench.coordinator.store.column_types import BLOB, LONG_TEXT, NUMBER, words
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
-
-NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-BLOB = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
-LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 
 
 def upgrade() -> None:
@@ -42,17 +39,17 @@ def upgrade() -> None:
 def _agents() -> None:
     op.create_table(
         "agents",
-        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("name", words(128), nullable=False),
         sa.Column("life", sa.BigInteger(), nullable=False),
-        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("version", words(64), nullable=False),
         sa.Column("protocol", sa.Integer(), nullable=False),
         sa.Column("workers", sa.Integer(), nullable=False),
         sa.Column("cores", sa.Integer(), nullable=False),
         sa.Column("memory_bytes", sa.BigInteger(), nullable=False),
         sa.Column("nofile", sa.BigInteger(), nullable=False),
-        sa.Column("labels", sa.Text(), nullable=False),
-        sa.Column("state", sa.String(length=64), nullable=False),
-        sa.Column("public_key", sa.String(length=64), nullable=False),
+        sa.Column("labels", LONG_TEXT, nullable=False),
+        sa.Column("state", words(64), nullable=False),
+        sa.Column("public_key", words(64), nullable=False),
         sa.Column("seen_ns", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_agents")),
     )
@@ -62,12 +59,12 @@ def _deployments() -> None:
     op.create_table(
         "deployments",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("engine", sa.String(length=64), nullable=False),
-        sa.Column("status", sa.String(length=24), nullable=False),
-        sa.Column("parent", sa.String(length=36), nullable=True),
-        sa.Column("failure", sa.Text(), nullable=False),
+        sa.Column("id", words(36), nullable=False),
+        sa.Column("name", words(255), nullable=False),
+        sa.Column("engine", words(64), nullable=False),
+        sa.Column("status", words(24), nullable=False),
+        sa.Column("parent", words(36), nullable=True),
+        sa.Column("failure", LONG_TEXT, nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("updated_ns", sa.BigInteger(), nullable=False),
         sa.Column("started_ns", sa.BigInteger(), nullable=True),
@@ -84,7 +81,7 @@ def _deployments() -> None:
 def _meta() -> None:
     op.create_table(
         "meta",
-        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("name", words(64), nullable=False),
         sa.Column("value", BLOB, nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_meta")),
     )
@@ -94,14 +91,14 @@ def _resources() -> None:
     op.create_table(
         "resources",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("kind", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=255), nullable=False),
-        sa.Column("cloud_id", sa.String(length=255), nullable=False),
-        sa.Column("deployment", sa.String(length=36), nullable=False),
-        sa.Column("task", sa.String(length=36), nullable=False),
-        sa.Column("run", sa.String(length=36), nullable=False),
-        sa.Column("provider", sa.String(length=64), nullable=False),
+        sa.Column("id", words(36), nullable=False),
+        sa.Column("kind", words(64), nullable=False),
+        sa.Column("name", words(255), nullable=False),
+        sa.Column("cloud_id", words(255), nullable=False),
+        sa.Column("deployment", words(36), nullable=False),
+        sa.Column("task", words(36), nullable=False),
+        sa.Column("run", words(36), nullable=False),
+        sa.Column("provider", words(64), nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("info", BLOB, nullable=True),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_resources")),
@@ -116,11 +113,11 @@ def _tasks() -> None:
     op.create_table(
         "tasks",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("deployment", sa.String(length=36), nullable=False),
-        sa.Column("title", sa.Text(), nullable=False),
-        sa.Column("status", sa.String(length=24), nullable=False),
-        sa.Column("failure", sa.Text(), nullable=False),
+        sa.Column("id", words(36), nullable=False),
+        sa.Column("deployment", words(36), nullable=False),
+        sa.Column("title", LONG_TEXT, nullable=False),
+        sa.Column("status", words(24), nullable=False),
+        sa.Column("failure", LONG_TEXT, nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("updated_ns", sa.BigInteger(), nullable=False),
         sa.Column("ended_ns", sa.BigInteger(), nullable=True),
@@ -137,11 +134,11 @@ def _runs() -> None:
     op.create_table(
         "runs",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("id", sa.String(length=36), nullable=False),
-        sa.Column("task", sa.String(length=36), nullable=False),
+        sa.Column("id", words(36), nullable=False),
+        sa.Column("task", words(36), nullable=False),
         sa.Column("position", sa.Integer(), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
-        sa.Column("phase", sa.String(length=64), nullable=False),
+        sa.Column("phase", words(64), nullable=False),
         sa.Column("start_wall_ns", sa.BigInteger(), nullable=True),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("ended_ns", sa.BigInteger(), nullable=True),
@@ -162,8 +159,8 @@ def _task_tags() -> None:
     op.create_table(
         "task_tags",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("task", sa.String(length=36), nullable=False),
-        sa.Column("tag", sa.String(length=255), nullable=False),
+        sa.Column("task", words(36), nullable=False),
+        sa.Column("tag", words(255), nullable=False),
         sa.ForeignKeyConstraint(["task"], ["tasks.id"], name=op.f("fk_task_tags_task"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_task_tags")),
         sa.UniqueConstraint("task", "tag", name=op.f("uq_task_tags_task_tag")),
@@ -175,8 +172,8 @@ def _batches() -> None:
     op.create_table(
         "batches",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("run", sa.String(length=36), nullable=False),
-        sa.Column("agent", sa.String(length=128), nullable=False),
+        sa.Column("run", words(36), nullable=False),
+        sa.Column("agent", words(128), nullable=False),
         sa.Column("life", sa.BigInteger(), nullable=False),
         sa.Column("worker", sa.Integer(), nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
@@ -202,8 +199,8 @@ def _clock_fits() -> None:
     op.create_table(
         "clock_fits",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("run", sa.String(length=36), nullable=False),
-        sa.Column("agent", sa.String(length=128), nullable=False),
+        sa.Column("run", words(36), nullable=False),
+        sa.Column("agent", words(128), nullable=False),
         sa.Column("life", sa.BigInteger(), nullable=False),
         sa.Column("at_ns", sa.BigInteger(), nullable=False),
         sa.Column("offset_ns", sa.BigInteger(), nullable=False),
@@ -218,9 +215,9 @@ def _clock_fits() -> None:
 def _counters() -> None:
     op.create_table(
         "counters",
-        sa.Column("run", sa.String(length=36), nullable=False),
-        sa.Column("kind", sa.String(length=24), nullable=False),
-        sa.Column("name", sa.String(length=512), nullable=False),
+        sa.Column("run", words(36), nullable=False),
+        sa.Column("kind", words(24), nullable=False),
+        sa.Column("name", words(512), nullable=False),
         sa.Column("outcome", sa.SmallInteger(), autoincrement=False, nullable=False),
         sa.Column("status", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("n", sa.BigInteger(), nullable=False),
@@ -232,11 +229,11 @@ def _counters() -> None:
 def _errors() -> None:
     op.create_table(
         "errors",
-        sa.Column("run", sa.String(length=36), nullable=False),
-        sa.Column("source", sa.String(length=24), nullable=False),
-        sa.Column("digest", sa.String(length=32), nullable=False),
-        sa.Column("kind", sa.String(length=128), nullable=False),
-        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("run", words(36), nullable=False),
+        sa.Column("source", words(24), nullable=False),
+        sa.Column("digest", words(32), nullable=False),
+        sa.Column("kind", words(128), nullable=False),
+        sa.Column("message", LONG_TEXT, nullable=False),
         sa.Column("n", sa.BigInteger(), nullable=False),
         sa.Column("first_second", sa.Integer(), nullable=False),
         sa.Column("last_second", sa.Integer(), nullable=False),
@@ -250,13 +247,13 @@ def _events() -> None:
     op.create_table(
         "events",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("run", sa.String(length=36), nullable=False),
-        sa.Column("kind", sa.String(length=64), nullable=False),
-        sa.Column("agent", sa.String(length=128), nullable=False),
+        sa.Column("run", words(36), nullable=False),
+        sa.Column("kind", words(64), nullable=False),
+        sa.Column("agent", words(128), nullable=False),
         sa.Column("worker", sa.Integer(), nullable=False),
         sa.Column("at_ns", sa.BigInteger(), nullable=False),
         sa.Column("wall_ns", sa.BigInteger(), nullable=False),
-        sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("text", LONG_TEXT, nullable=False),
         sa.ForeignKeyConstraint(["run"], ["runs.id"], name=op.f("fk_events_run"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_events")),
     )
@@ -266,7 +263,7 @@ def _events() -> None:
 def _extents() -> None:
     op.create_table(
         "extents",
-        sa.Column("run", sa.String(length=36), nullable=False),
+        sa.Column("run", words(36), nullable=False),
         sa.Column("first_started_ns", sa.BigInteger(), nullable=False),
         sa.Column("last_ended_ns", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["run"], ["runs.id"], name=op.f("fk_extents_run"), ondelete="CASCADE"),
@@ -278,8 +275,8 @@ def _health() -> None:
     op.create_table(
         "health",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("run", sa.String(length=36), nullable=False),
-        sa.Column("agent", sa.String(length=128), nullable=False),
+        sa.Column("run", words(36), nullable=False),
+        sa.Column("agent", words(128), nullable=False),
         sa.Column("life", sa.BigInteger(), nullable=False),
         sa.Column("worker", sa.Integer(), nullable=False),
         sa.Column("second", sa.Integer(), nullable=False),
@@ -302,8 +299,8 @@ def _hosts() -> None:
     op.create_table(
         "hosts",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("run", sa.String(length=36), nullable=False),
-        sa.Column("agent", sa.String(length=128), nullable=False),
+        sa.Column("run", words(36), nullable=False),
+        sa.Column("agent", words(128), nullable=False),
         sa.Column("life", sa.BigInteger(), nullable=False),
         sa.Column("second", sa.Integer(), nullable=False),
         sa.Column("core_max_permille", sa.Integer(), nullable=False),
@@ -322,7 +319,7 @@ def _hosts() -> None:
 def _seconds() -> None:
     op.create_table(
         "seconds",
-        sa.Column("run", sa.String(length=36), nullable=False),
+        sa.Column("run", words(36), nullable=False),
         sa.Column("second", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("started", sa.BigInteger(), nullable=False),
         sa.Column("ended", sa.BigInteger(), nullable=False),
@@ -337,9 +334,9 @@ def _series() -> None:
     op.create_table(
         "series",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("run", sa.String(length=36), nullable=False),
-        sa.Column("kind", sa.String(length=24), nullable=False),
-        sa.Column("name", sa.String(length=512), nullable=False),
+        sa.Column("run", words(36), nullable=False),
+        sa.Column("kind", words(24), nullable=False),
+        sa.Column("name", words(512), nullable=False),
         sa.Column("outcome", sa.SmallInteger(), nullable=False),
         sa.Column("ordinal", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["run"], ["runs.id"], name=op.f("fk_series_run"), ondelete="CASCADE"),

@@ -5,15 +5,13 @@ Rules: frozen once released; a later change of schema.py has its own migration.
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import mysql
+
+from osbench.coordinator.store.column_types import LONG_TEXT, NUMBER, words
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
-
-NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-LONG_TEXT = sa.Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
 
 
 def upgrade() -> None:
@@ -25,8 +23,8 @@ def upgrade() -> None:
     op.create_table(
         "agent_keys",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("public_key", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("public_key", words(64), nullable=False),
+        sa.Column("name", words(128), nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("revoked_ns", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_agent_keys")),
@@ -36,11 +34,11 @@ def upgrade() -> None:
     op.create_table(
         "invites",
         sa.Column("number", NUMBER, autoincrement=True, nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("digest", words(64), nullable=False),
+        sa.Column("name", words(128), nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("expires_ns", sa.BigInteger(), nullable=False),
-        sa.Column("used_key", sa.String(length=64), nullable=False),
+        sa.Column("used_key", words(64), nullable=False),
         sa.Column("used_ns", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_invites")),
         sa.UniqueConstraint("digest", name=op.f("uq_invites_digest")),

@@ -153,6 +153,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path, opened: Open) -> 
     [
         ("sqlite://", "name a file"),
         ("oracle9://u:hunter2@h/d", "driver is not installed"),
+        ("mysql+mysqldb://u:hunter2@h/d", r"pip install 'osbench\[mariadb\]'"),
         ("http//:@:x://", "cannot be read"),
     ],
 )
