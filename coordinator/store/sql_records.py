@@ -9,7 +9,7 @@ from hashlib import blake2b
 from operator import itemgetter
 from typing import Any
 
-from msgspec.structs import asdict, astuple
+from msgspec.structs import asdict, astuple, replace
 from sqlalchemy import BigInteger, Connection, bindparam, cast, func, select, tuple_
 
 from osbench.common.clock import Clock
@@ -184,7 +184,7 @@ class SqlRecords(SqlPart):
         for run in sorted({row.run for row in rows}):
             of_run = select(errors.c.source, errors.c.digest).where(errors.c.run == run)
             known = {tuple(row) for row in connection.execute(of_run)}
-            for row in (row for row in rows if row.run == run):
+            for row in map(_without_nul, (row for row in rows if row.run == run)):
                 digest = _digest(row.kind, row.message)
                 if (row.source, digest) not in known and len(known) >= MAX_ERRORS:
                     row = ErrorRow(**{**asdict(row), "kind": FURTHER, "message": FURTHER})
@@ -300,6 +300,13 @@ class SqlRecords(SqlPart):
         with self._database.reading() as connection:
             rows = connection.execute(statement.order_by(h.second, h.agent, h.life, h.number))
             return [HostSecond(**row._mapping) for row in rows]
+
+
+def _without_nul(row: ErrorRow) -> ErrorRow:
+    """PostgreSQL's texts cannot hold NUL: what a cloud says in its errors must not stop the batch it came with."""
+    if "\0" not in row.kind + row.message:
+        return row
+    return replace(row, kind=row.kind.replace("\0", "\ufffd"), message=row.message.replace("\0", "\ufffd"))
 
 
 def _stored_histogram(row: HistogramRow, old: Any) -> HistogramRow:

@@ -20,7 +20,7 @@ from osbench.coordinator.store.contract import Store
 from osbench.coordinator.store.database import Database
 from osbench.coordinator.store.migrate import schema_version, upgrade
 from osbench.coordinator.store.sql import open_store
-from osbench.coordinator.store.values import Derived, KnownAgent, StoredBatch
+from osbench.coordinator.store.values import Derived, ErrorRow, KnownAgent, StoredBatch
 
 MB = 1024 * 1024
 LONG = "ä€😀\\'\"%s" * 20_000
@@ -77,6 +77,16 @@ def test_a_text_is_as_long_as_it_is(store: Store, new_run: Callable[..., str]) -
     store.run_update(run, accounting={"text": LONG})
 
     assert store.run_get(run).accounting == {"text": LONG}
+
+
+def test_a_nul_in_an_error_does_not_stop_its_batch(store: Store, new_run: Callable[..., str]) -> None:
+    run = new_run(store)
+    error = ErrorRow(
+        run=run, source="call", kind="a\0", message="b\0c", n=1, first_second=0, last_second=0, iteration=1
+    )
+    store.batches_add([batch(run, 10)], lambda new: Derived(errors=(error,)))
+
+    assert [(row.kind, row.message) for row in store.error_list(run)] == [("a\ufffd", "b\ufffdc")]
 
 
 def test_a_reader_sees_one_state_while_others_write(store: Store, database: Database) -> None:
