@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := $(addprefix .pkg/osbench/,coordinator agent common providers deploy)
 
-.PHONY: demo test test-all bench lint format clean
+.PHONY: demo test test-all test-samples bench lint format clean
 
 $(VENV)/installed: setup.cfg setup.py pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("OSBench needs Python 3.11 or later, this is " + sys.version) if sys.version_info < (3, 11) else None'
@@ -22,9 +22,12 @@ test: $(VENV)/installed  ## the fast suite, under a minute
 
 test-all: $(VENV)/installed  ## everything this machine can run
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not realcloud and not bench"
-	$(BIN)/python -m pytest -q -n 2 --dist loadscope -m "slow and not alone and not realcloud and not bench" --timeout 900
+	$(BIN)/python -m pytest -q -n 3 --dist loadscope -m "slow and not alone and not realcloud and not bench" --timeout 900
 	$(BIN)/python -m pytest -q -m "slow and alone and not realcloud and not bench" --timeout 900
-	$(BIN)/python -m pytest -q -m "realcloud" --timeout 1800
+	$(BIN)/python -m pytest -q -m "realcloud and not samples" --timeout 1800
+
+test-samples: $(VENV)/installed  ## Rally's own task files, unmodified, on a real cloud
+	$(BIN)/python -m pytest -q -m "samples" --timeout 1800
 
 bench: $(VENV)/installed  ## figures, as ratios against a peer measured in the same run
 	$(BIN)/python -m benchmarks

@@ -97,6 +97,7 @@ class IterationRun:
         "_calls",
         "_clients",
         "_made",
+        "_made_for_admin",
         "_names",
         "_random",
         "action_depth",
@@ -129,6 +130,7 @@ class IterationRun:
         self._names = 0
         self._clients = clients
         self._made: dict[str, object] = {}
+        self._made_for_admin: dict[str, object] = {}
         self._random: Random | None = None
 
     @property
@@ -165,6 +167,14 @@ class IterationRun:
         client = self._made.get(service)
         if client is None:
             client = self._made[service] = self._clients.client(service, self.user, self)
+        return client
+
+    def admin_client(self, service: str) -> Any:
+        """The same for the administrator."""
+        client = self._made_for_admin.get(service)
+        if client is None:
+            assert self.job.admin is not None, "a scenario that needs the administrator is defined so"
+            client = self._made_for_admin[service] = self._clients.client(service, self.job.admin, self)
         return client
 
     def outcome_of(self, error: BaseException) -> tuple[Outcome, str, str]:

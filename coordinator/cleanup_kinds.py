@@ -158,38 +158,39 @@ class SecurityGroups(_InOurProjects):
 
 
 class _OfKeystone:
-    """Records of Keystone that contexts made."""
+    """Records of Keystone that contexts or iterations made."""
 
     name: ClassVar[str]
     patience_s: ClassVar[float] = 30.0
     plural: ClassVar[str]
 
     async def find(self, where: Where) -> list[CloudResource]:
-        # The filter is the identity driver's and may be ignored (LDAP); what is ours is decided below.
-        query = {"name__startswith": where.scope.prefixes[1]}
-        try:
-            answer = await where.cloud.call("GET", "identity", f"/{self.plural}", query=query)
-        except CallFailed as failed:
-            if failed.status in FORBIDDEN:
-                return []  # whoever may not list them cannot have made them
-            raise
-        return [
-            CloudResource(
-                kind=self.name,
-                name=entry["name"],
-                cloud_id=entry["id"],
-                project=entry.get("default_project_id") or "",
-            )
-            for entry in answer[self.plural]
-            if where.scope.has(entry["name"])
-        ]
+        found: dict[str, CloudResource] = {}
+        for prefix in where.scope.prefixes:
+            # The filter is the identity driver's and may be ignored (LDAP); what is ours is decided below.
+            query = {"name__startswith": prefix}
+            try:
+                answer = await where.cloud.call("GET", "identity", f"/{self.plural}", query=query)
+            except CallFailed as failed:
+                if failed.status in FORBIDDEN:
+                    return []  # whoever may not list them cannot have made them
+                raise
+            for entry in answer[self.plural]:
+                if where.scope.has(entry["name"]):
+                    found[entry["id"]] = CloudResource(
+                        kind=self.name,
+                        name=entry["name"],
+                        cloud_id=entry["id"],
+                        project=entry.get("default_project_id") or "",
+                    )
+        return list(found.values())
 
     async def remove(self, where: Where, resource: CloudResource) -> None:
         await where.cloud.call("DELETE", "identity", f"/{self.plural}/{resource.cloud_id}")
 
 
 class Users(_OfKeystone):
-    """Users of the users context; they go before their projects."""
+    """Users of the users context, who go before their projects, and users that iterations made."""
 
     name: ClassVar[str] = "user"
     plural: ClassVar[str] = "users"

@@ -151,14 +151,14 @@ class Keystone:
     async def create_user(
         self,
         name: str,
-        password: str,
+        password: str | None = None,
         *,
         domain_id: str | None = None,
         default_project_id: str | None = None,
         email: str | None = None,
         **more: Any,
     ) -> User:
-        """Make a user."""
+        """Make a user; without a password it cannot sign in."""
         fields = {
             "name": name,
             "password": password,

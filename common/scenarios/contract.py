@@ -54,3 +54,7 @@ class Iteration(Protocol):
     def client(self, service: str) -> object:
         """The thin client of a service, bound to this iteration's user and sink: `nova`, `keystone`, `glance`, …"""
         ...
+
+    def admin_client(self, service: str) -> object:
+        """The same for the deployment's administrator; for scenarios that are defined with `needs_admin`."""
+        ...

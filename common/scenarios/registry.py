@@ -2,7 +2,7 @@
 
 from osbench.common.error import InputError
 from osbench.common.nearest import did_you_mean
-from osbench.common.scenarios import authenticate, dummy, nova_servers
+from osbench.common.scenarios import authenticate, dummy, keystone_basic, nova_servers
 from osbench.common.scenarios.definition import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -16,6 +16,8 @@ SCENARIOS: dict[str, Scenario] = {
         dummy.dummy_random_fail_in_atomic,
         dummy.dummy_timed_atomic_actions,
         dummy.failure,
+        keystone_basic.create_and_list_users,
+        keystone_basic.create_delete_user,
         nova_servers.boot_and_delete_server,
         nova_servers.list_servers,
     )

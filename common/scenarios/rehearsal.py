@@ -108,7 +108,7 @@ class Rehearsal:
     Args:
         job: plan and sign-ins.
         index: global index of the iteration.
-        client: makes the client of a service for a user and a sink; called once a service.
+        client: makes the client of a service for a user and a sink; called once a service and user.
             `CloudClients.client` is one.
         clock: for the stamps.
     """
@@ -129,7 +129,7 @@ class Rehearsal:
         self.idle_s: list[float] = []
         self.names: list[str] = []
         self._make_client = client
-        self._clients: dict[str, object] = {}
+        self._clients: dict[tuple[str, bool], object] = {}
         self._clock = clock or SystemClock()
 
     @contextmanager
@@ -160,10 +160,18 @@ class Rehearsal:
         return self.names[-1]
 
     def client(self, service: str) -> object:
-        if service not in self._clients:
+        return self._client_of(service, self.user, is_admin=False)
+
+    def admin_client(self, service: str) -> object:
+        assert self.job.admin is not None, "this rehearsal has no administrator"
+        return self._client_of(service, self.job.admin, is_admin=True)
+
+    def _client_of(self, service: str, user: UserAccess | None, *, is_admin: bool) -> object:
+        known = (service, is_admin)
+        if known not in self._clients:
             assert self._make_client is not None, f"this rehearsal has no client for {service}"
-            self._clients[service] = self._make_client(service, self.user, self.sink)
-        return self._clients[service]
+            self._clients[known] = self._make_client(service, user, self.sink)
+        return self._clients[known]
 
     def nested_names(self) -> list[str]:
         """Names of the actions in order of start, each after those around it: `foo/bar`."""

@@ -1,12 +1,11 @@
 """Task files of Rally's kinds, run by the command line on the real cloud, which is as before afterwards."""
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from cloud_targets import Target
 from local_osbench import Osbench
+from realcloud.passing import check_passes_and_leaves_nothing
 
 pytestmark = [pytest.mark.realcloud, pytest.mark.slow]
 
@@ -48,36 +47,14 @@ LIST_SERVERS = """
 """
 
 
-@pytest.fixture
-def osbench(tmp_path: Path, real_cloud: Target) -> Iterator[Osbench]:
-    """A home of its own, with the real cloud as its deployment."""
-    made = Osbench(tmp_path / "home")
-    made.home.mkdir()
-    admin = {"username": "admin", "password": real_cloud.admin.password, "project_name": "admin"}
-    spec = tmp_path / "real.json"
-    spec.write_text(json.dumps({"type": "existing", "auth_url": real_cloud.admin.auth_url, "admin": admin}))
-
-    assert made.finish(made.start("deployment", "create", "real", "--file", str(spec))) == 0, made.output()
-    yield made
-    made.end_all()
-
-
 @pytest.mark.parametrize("task", [AUTHENTICATE, BOOT_AND_DELETE, LIST_SERVERS], ids=["sign-in", "boot", "list"])
 def test_a_task_passes_and_leaves_the_cloud_as_it_was(
     task: str, osbench: Osbench, real_cloud: Target, tmp_path: Path
 ) -> None:
-    before = real_cloud.holds()
     file = tmp_path / "task.yaml"
     file.write_text(task)
 
-    assert osbench.finish(osbench.start("task", "start", str(file))) == 0, osbench.output()
-    assert real_cloud.holds() == before
-
-    store = osbench.store()
-    try:
-        assert store.resource_list() == []
-    finally:
-        store.close()
+    check_passes_and_leaves_nothing(file, osbench, real_cloud)
 
 
 def test_a_flavor_that_is_not_there_is_named_before_anything_is_made(

@@ -83,6 +83,48 @@ def check_list_and_authenticate(target: Target) -> None:
     ]
 
 
+def check_users_of_keystone(target: Target) -> None:
+    before = target.holds()
+
+    async def load(trip: Trip) -> list[Rehearsal]:
+        return [
+            await trip.go("KeystoneBasic.create_delete_user", name_length=10),
+            await trip.go("KeystoneBasic.create_and_list_users", index=1, email="a@example.org", enabled=False),
+        ]
+
+    (deleting, listing), cleaned = travel(target, "KeystoneBasic.create_and_list_users", load)
+
+    assert [(call.name, call.status) for it in (deleting, listing) for call in it.sink.calls] == [
+        ("keystone POST /users", 201),
+        ("keystone DELETE /users/{id}", 204),
+        ("keystone POST /users", 201),
+        ("keystone GET /users", 200),
+    ]
+    assert deleting.nested_names() == ["keystone.create_user", "keystone.delete_user"]
+    assert listing.nested_names() == ["keystone.create_user", "keystone.list_users"]
+    assert (cleaned.removed["user"], cleaned.leftovers) == (1, ())
+    assert target.holds() == before
+
+
+def test_users_are_made_by_the_administrator_and_those_that_stay_are_cleaned_up(simulate: Simulate) -> None:
+    check_users_of_keystone(simulate())
+
+
+def test_a_user_whose_create_was_never_answered_is_found_by_its_name(simulate: Simulate) -> None:
+    target = simulate(faults=[{"method": "POST", "path": "/users$", "then": {"kind": "reset"}}])
+    before = target.holds()
+
+    async def load(trip: Trip) -> None:
+        with pytest.raises(CallFailed) as caught:
+            await trip.go("KeystoneBasic.create_delete_user")
+        assert caught.value.is_unknown
+
+    _, cleaned = travel(target, "KeystoneBasic.create_delete_user", load)
+
+    assert cleaned.removed["user"] == 1
+    assert target.holds() == before
+
+
 def test_a_server_is_booted_and_deleted_and_the_cloud_is_as_before(simulate: Simulate) -> None:
     it = check_boot_and_delete(simulate(), min_sleep=3, max_sleep=7)
 
@@ -152,6 +194,11 @@ def test_a_server_whose_create_was_never_answered_is_found_by_its_name(simulate:
 @pytest.mark.realcloud
 def test_on_the_real_cloud_a_server_is_booted_and_deleted(real_cloud: Target) -> None:
     check_boot_and_delete(real_cloud)
+
+
+@pytest.mark.realcloud
+def test_on_the_real_cloud_users_are_made_and_those_that_stay_are_cleaned_up(real_cloud: Target) -> None:
+    check_users_of_keystone(real_cloud)
 
 
 @pytest.mark.realcloud
