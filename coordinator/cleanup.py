@@ -141,6 +141,8 @@ class _Removal:
         #: By id: all that was ever found, and why the last try to remove one did not go well.
         self.seen: dict[str, CloudResource] = {}
         self.reasons: dict[str, str] = {}
+        #: By id: what a listing has shown, so that the next one tells whether it is gone.
+        self.listed: set[str] = set()
 
     async def run(self, known: Sequence[CloudResource]) -> None:
         loop = asyncio.get_running_loop()
@@ -205,8 +207,10 @@ class _Removal:
         gone = [
             resource
             for identity, resource in self.seen.items()
-            if identity not in there and identity not in self.reasons
+            # Cinder refuses to delete again what it is deleting: where a listing shows it no more, it is gone all the same.
+            if identity not in there and (identity in self.listed or identity not in self.reasons)
         ]
+        self.listed |= there
         if gone:
             self.reporter.gone(*gone)
             for resource in gone:

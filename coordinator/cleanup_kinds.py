@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from osbench.common.cloud.administration import CloudView
+from osbench.common.cloud.cinder import Cinder
 from osbench.common.cloud.contract import CallFailed
 from osbench.common.cloud.neutron import Neutron, Port, SecurityGroup
 from osbench.common.cloud.nova import Nova
@@ -98,8 +99,37 @@ class Servers:
         return list(ours.values())
 
     async def remove(self, where: Where, resource: CloudResource) -> None:
-        views = [view for view in where.tenants if view.access.project_id == resource.project] or [where.cloud]
-        await Nova(views[0].session).delete_server(resource.cloud_id)
+        await Nova(_view_of(where, resource).session).delete_server(resource.cloud_id)
+
+
+class Volumes:
+    """Volumes that iterations or contexts made; those that a server holds go when it is gone."""
+
+    name: ClassVar[str] = "volume"
+    patience_s: ClassVar[float] = 120.0
+
+    async def find(self, where: Where) -> list[CloudResource]:
+        if not where.cloud.has("block-storage"):
+            return []
+        # As no administrator Cinder takes all_tenants for nothing: then each tenant's own view shows what is there.
+        everywhere = await Cinder(where.cloud.session).list_all_volumes(all_tenants=1)
+        found = [(volume, volume.project_id) for volume in everywhere]
+        for view in where.tenants:
+            found.extend((volume, view.access.project_id) for volume in await Cinder(view.session).list_all_volumes())
+        ours = {
+            volume.id: CloudResource(kind=self.name, name=volume.name, cloud_id=volume.id, project=project)
+            for volume, project in found
+            if volume.name and where.scope.has(volume.name)
+        }
+        return list(ours.values())
+
+    async def remove(self, where: Where, resource: CloudResource) -> None:
+        await Cinder(_view_of(where, resource).session).delete_volume(resource.cloud_id)
+
+
+def _view_of(where: Where, resource: CloudResource) -> CloudView:
+    """Who may remove it: its tenant, where the administrator may not see all projects."""
+    return next((view for view in where.tenants if view.access.project_id == resource.project), where.cloud)
 
 
 class _InOurProjects(ABC):
@@ -206,5 +236,5 @@ class Projects(_OfKeystone):
 PROJECTS = Projects()
 
 #: In the order in which they go.
-KINDS: Sequence[Kind] = (Servers(), Ports(), SecurityGroups(), Users(), PROJECTS)
+KINDS: Sequence[Kind] = (Servers(), Volumes(), Ports(), SecurityGroups(), Users(), PROJECTS)
 KIND_NAMES = tuple(kind.name for kind in KINDS)

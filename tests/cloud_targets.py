@@ -43,18 +43,20 @@ class Target:
         return CleanUp(request=0, task=self.task, credentials=self.credentials, **order)
 
     def holds(self) -> dict[str, list[str]]:
-        """Names of the users, projects and servers on it, and of the security groups that belong to no project there."""
+        """Names of its users, projects, servers and volumes, and of the security groups that belong to no project there."""
 
         async def look() -> dict[str, list[str]]:
             async with open_cloud(self.admin) as cloud:
                 users = (await cloud.call("GET", "identity", "/users"))["users"]
                 projects = (await cloud.call("GET", "identity", "/projects"))["projects"]
                 servers = (await cloud.call("GET", "compute", "/servers", query={"all_tenants": "1"}))["servers"]
+                volumes = (await cloud.call("GET", "block-storage", "/volumes", query={"all_tenants": "1"}))["volumes"]
                 groups = (await cloud.call("GET", "network", "/security-groups"))["security_groups"]
                 ids = {project["id"] for project in projects}
                 return {
                     "users": sorted(user["name"] for user in users),
                     "projects": sorted(project["name"] for project in projects),
+                    "volumes": sorted(volume["name"] for volume in volumes),
                     "servers": sorted(server["name"] for server in servers),
                     "orphans": sorted(group["id"] for group in groups if group["tenant_id"] not in ids),
                 }

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from osbench.common.clock import Clock
 from osbench.common.cloud.account import Account
+from osbench.common.cloud.cinder import Cinder
 from osbench.common.cloud.contract import CallFailed, Transport, TransportOptions
 from osbench.common.cloud.credentials import CloudCredentials, SignInMethod
 from osbench.common.cloud.glance import Glance
@@ -30,6 +31,7 @@ CLIENTS: dict[str, Callable[[Session], Any]] = {
     "nova": Nova,
     "glance": Glance,
     "neutron": Neutron,
+    "cinder": Cinder,
 }
 
 

@@ -95,6 +95,8 @@ def _value_problems(scenario: Scenario, parameter: Parameter, value: object) -> 
         return []
     if parameter.type in REFERENCES:
         return _reference_problems(where, parameter, value)
+    if parameter.type == "size":
+        return _size_problems(where, parameter, value)
     expected, classes = EXPECTED[parameter.type]
     is_mistaken_bool = isinstance(value, bool) and parameter.type != "bool"
     if not isinstance(value, classes) or is_mistaken_bool:
@@ -102,6 +104,26 @@ def _value_problems(scenario: Scenario, parameter: Parameter, value: object) -> 
         return [ArgumentProblem(path=(parameter.name,), message=message)]
     outside = _outside(parameter, value)
     return [ArgumentProblem(path=(parameter.name,), message=f"{where} {outside}")] if outside else []
+
+
+def _size_problems(where: str, parameter: Parameter, value: object) -> list[ArgumentProblem]:
+    """What is wrong with a size: a whole number from 1 up, or a mapping {min, max} of two, in order."""
+    path: tuple[str, ...] = (parameter.name,)
+    if isinstance(value, dict):
+        numbers = [value.get("min"), value.get("max")]
+        fits = set(value) == {"min", "max"} and all(_is_size(number) for number in numbers)
+        if fits and value["min"] <= value["max"]:
+            return []
+        message = f"{where} must be {{min, max}} with whole numbers, 1 <= min <= max, not {_described(value)}"
+        return [ArgumentProblem(path=path, message=message)]
+    if _is_size(value):
+        return []
+    message = f"{where} must be a whole number from 1 up, or {{min, max}} of two, not {_described(value)}"
+    return [ArgumentProblem(path=path, message=message)]
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _outside(parameter: Parameter, value: object) -> str:

@@ -5,7 +5,8 @@
         ...
 
 Rules: a parameter is keyword-only and annotated with one of `TYPES`, such a type or None, or `Annotated` with
-`Bounds`. `Image` and `Flavor` mark references, which are ids by the time the function is called. Further arguments come
+`Bounds`. `Image` and `Flavor` mark references, which are ids by the time the function is called; of a `Size` the
+function asks `size_of`. Further arguments come
 as `**more: Unpack[SomeTypedDict]`, whose keys become optional parameters, or as `**more: Any`, which takes anything.
 """
 
@@ -13,12 +14,15 @@ import inspect
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from random import Random
 from types import NoneType, UnionType
-from typing import Annotated, Any, NewType, Union, Unpack, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NewType, Union, Unpack, cast, get_args, get_origin, get_type_hints
 
 #: Id of an image or a flavor; in a task file an id, a name, or {id | name | regex: text}, resolved before the load.
 Image = NewType("Image", str)
 Flavor = NewType("Flavor", str)
+#: A whole number, or {min, max} for a random one in each iteration, ends included.
+Size = NewType("Size", object)
 
 #: What a parameter may be annotated with, and its name in messages and listings.
 TYPES: dict[object, str] = {
@@ -31,10 +35,23 @@ TYPES: dict[object, str] = {
     Any: "any",
     Image: "image",
     Flavor: "flavor",
+    Size: "size",
 }
 REFERENCES = frozenset({"image", "flavor"})
 
 NAME = re.compile(r"[A-Z][A-Za-z0-9]*\.[a-z][a-z0-9_]*")
+
+
+def size_of(size: Size, random: Random) -> int:
+    """The number an iteration takes of a size, from 1 up.
+
+    Args:
+        size: checked. random: the iteration's own.
+    """
+    if isinstance(size, int):
+        return size
+    asked = cast(Mapping[str, int], size)
+    return random.randint(asked["min"], asked["max"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class RallyTiming:
 RALLY: dict[str, RallyTiming] = {
     "server_boot": RallyTiming(1, 300, 2),
     "server_delete": RallyTiming(0, 300, 2),
+    "volume_create": RallyTiming(2, 600, 2),
+    "volume_delete": RallyTiming(0, 600, 2),
 }
 
 

@@ -2,13 +2,15 @@
 
 from osbench.common.error import InputError
 from osbench.common.nearest import did_you_mean
-from osbench.common.scenarios import authenticate, dummy, keystone_basic, nova_servers
+from osbench.common.scenarios import authenticate, cinder_volumes, dummy, keystone_basic, nova_servers
 from osbench.common.scenarios.definition import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
     known.name: known
     for known in (
         authenticate.keystone,
+        cinder_volumes.create_and_delete_volume,
+        cinder_volumes.create_and_list_volume,
         dummy.dummy,
         dummy.dummy_exception,
         dummy.dummy_exception_probability,

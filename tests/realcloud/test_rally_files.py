@@ -15,6 +15,8 @@ FILES = (
     "v1/scenarios/keystone/create-and-delete-user.yaml",
     "v1/scenarios/keystone/create-and-list-users.yaml",
     "v2/scenarios/authenticate/keystone.yaml",
+    "v1/scenarios/cinder/create-and-delete-volume.yaml",
+    "v1/scenarios/cinder/create-and-list-volume.yaml",
 )
 
 

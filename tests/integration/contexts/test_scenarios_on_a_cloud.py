@@ -83,6 +83,83 @@ def check_list_and_authenticate(target: Target) -> None:
     ]
 
 
+def check_volumes(target: Target) -> None:
+    before = target.holds()
+
+    async def load(trip: Trip) -> list[Rehearsal]:
+        return [
+            await trip.go(
+                "CinderVolumes.create_and_delete_volume", size={"min": 1, "max": 2}, min_sleep=1, max_sleep=2
+            ),
+            await trip.go("CinderVolumes.create_and_list_volume", index=1, size=1, detailed=True),
+        ]
+
+    order = {"arguments": {"size": 1}, "contexts": {"users": {"tenants": 2}}}
+    (deleting, listing), cleaned = travel(target, "CinderVolumes.create_and_list_volume", load, **order)
+
+    assert deleting.nested_names() == ["cinder.create_volume", "cinder.delete_volume"]
+    assert listing.nested_names() == ["cinder.create_volume", "cinder.list_volumes"]
+    asked = [call.name for it in (deleting, listing) for call in it.sink.calls if not call.flags & CALL_WAITING]
+    assert asked == [
+        "cinder POST /volumes",
+        "cinder DELETE /volumes/{id}",
+        "cinder POST /volumes",
+        "cinder GET /volumes/detail",
+    ]
+    assert 1 <= deleting.idle_s[0] <= 2
+    assert (cleaned.removed["volume"], cleaned.leftovers) == (1, ())
+    assert target.holds() == before
+
+
+def test_volumes_are_made_and_those_that_stay_are_cleaned_up(simulate: Simulate) -> None:
+    check_volumes(simulate())
+
+
+def test_a_volume_that_takes_its_time_to_go_is_gone_though_cinder_refuses_to_delete_it_twice(
+    simulate: Simulate,
+) -> None:
+    target = simulate(delays={"volume_delete": {"kind": "constant", "seconds": 1.0}})
+    before = target.holds()
+
+    async def load(trip: Trip) -> None:
+        await trip.go("CinderVolumes.create_and_list_volume", size=1)
+
+    _, cleaned = travel(target, "CinderVolumes.create_and_list_volume", load, arguments={"size": 1})
+
+    assert (cleaned.removed["volume"], cleaned.leftovers) == (1, ())
+    assert target.holds() == before
+
+
+def test_a_volume_in_error_fails_the_iteration_and_is_cleaned_up(simulate: Simulate) -> None:
+    target = simulate(errors={"volume_create": 1.0})
+    before = target.holds()
+
+    async def load(trip: Trip) -> None:
+        with pytest.raises(CallFailed) as caught:
+            await trip.go("CinderVolumes.create_and_delete_volume", size=1)
+        assert caught.value.kind == "volume_in_error"
+
+    _, cleaned = travel(target, "CinderVolumes.create_and_delete_volume", load, arguments={"size": 1})
+
+    assert (cleaned.removed["volume"], cleaned.leftovers) == (1, ())
+    assert target.holds() == before
+
+
+def test_a_volume_whose_create_was_never_answered_is_found_by_its_name(simulate: Simulate) -> None:
+    target = simulate(faults=[{"method": "POST", "path": "/volumes$", "then": {"kind": "reset"}}])
+    before = target.holds()
+
+    async def load(trip: Trip) -> None:
+        with pytest.raises(CallFailed) as caught:
+            await trip.go("CinderVolumes.create_and_delete_volume", size=1)
+        assert caught.value.is_unknown
+
+    _, cleaned = travel(target, "CinderVolumes.create_and_delete_volume", load, arguments={"size": 1})
+
+    assert cleaned.removed["volume"] == 1
+    assert target.holds() == before
+
+
 def check_users_of_keystone(target: Target) -> None:
     before = target.holds()
 
@@ -194,6 +271,11 @@ def test_a_server_whose_create_was_never_answered_is_found_by_its_name(simulate:
 @pytest.mark.realcloud
 def test_on_the_real_cloud_a_server_is_booted_and_deleted(real_cloud: Target) -> None:
     check_boot_and_delete(real_cloud)
+
+
+@pytest.mark.realcloud
+def test_on_the_real_cloud_volumes_are_made_and_those_that_stay_are_cleaned_up(real_cloud: Target) -> None:
+    check_volumes(real_cloud)
 
 
 @pytest.mark.realcloud
